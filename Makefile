@@ -1,0 +1,36 @@
+# One verb for each task. demo, test and the rest make what they need: a virtual environment in .venv.
+
+PYTHON ?= python3
+VENV := .venv
+RUN := $(VENV)/bin/python
+
+.PHONY: demo test check bench clean
+
+demo: $(VENV)/.ready
+	$(RUN) examples/slides.py demo
+
+test: $(VENV)/.ready
+	$(RUN) -m pytest
+
+check: $(VENV)/.ready
+	$(VENV)/bin/ruff check .
+	$(VENV)/bin/ruff format --check .
+	$(VENV)/bin/mypy
+	$(RUN) -m pytest
+
+bench: $(VENV)/.ready
+	$(RUN) -m benchmarks
+
+clean:
+	rm -rf $(VENV) build dist demo .hypothesis .mypy_cache .ruff_cache
+
+# Debian packs venv apart from Python; as root we fetch it, else we say what to do.
+$(VENV)/.ready: pyproject.toml
+	@$(PYTHON) -c 'import sys; sys.exit(sys.version_info < (3, 11))' || \
+		{ echo "dmtable needs Python 3.11 or later; set PYTHON=/path/to/python3"; exit 1; }
+	@$(PYTHON) -c 'import venv, ensurepip' 2>/dev/null || { \
+		if [ "$$(id -u)" = 0 ]; then apt-get update -qq && apt-get install -y -qq python3-venv; \
+		else echo "install Debian's python3-venv first: sudo apt-get install python3-venv"; exit 1; fi; }
+	$(PYTHON) -m venv $(VENV)
+	$(VENV)/bin/pip install --quiet --disable-pip-version-check --editable '.[dev]'
+	@touch $@

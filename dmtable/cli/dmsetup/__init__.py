@@ -1,0 +1,6 @@
+"""dmsetup's verbs, with dmsetup's output: each file one part of it, `main` the way in."""
+
+from dmtable.cli.dmsetup.main import main, run
+from dmtable.cli.dmsetup.session import NotBuilt
+
+__all__ = ["NotBuilt", "main", "run"]

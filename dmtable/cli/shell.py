@@ -1,0 +1,96 @@
+"""Run dmsetup's verbs against one emulated machine, from a script or a prompt.
+
+Each line is a dmsetup command without the word `dmsetup` (with it is fine too); blank lines and lines
+that begin with `#` are skipped. A table can follow a command as a here-document:
+
+    create vol <<END
+    0 2048 linear /dev/sda1 0
+    END
+    table vol
+
+The machine lives as long as the script. Exit status: that of the first command that failed, else 0.
+"""
+
+from __future__ import annotations
+
+import argparse
+import io
+import shlex
+import sys
+from collections.abc import Iterator
+from typing import TYPE_CHECKING, TextIO
+
+if TYPE_CHECKING:
+    from dmtable.control.interface import Control
+    from dmtable.runtime.runtime import Runtime
+
+_PROMPT = "dmsetup> "
+
+
+def add_arguments(parser: argparse.ArgumentParser) -> None:
+    parser.add_argument("--root", metavar="DIR", help="the folder that stands in for `/` when tables name devices")
+    parser.add_argument("--keep-going", action="store_true", help="go on after a command that failed")
+    parser.add_argument("script", nargs="?", default="-", help="file of commands, `-` for standard input (default)")
+
+
+def run(args: argparse.Namespace) -> int:
+    from dmtable.cli.files import read_text
+    from dmtable.control.dispatch import LocalControl
+    from dmtable.core.device_mapper import DeviceMapper
+
+    at_prompt = args.script == "-" and sys.stdin.isatty()
+    lines: Iterator[str]
+    if at_prompt:
+        lines = _prompted()
+    else:
+        lines = iter(read_text(args.script).splitlines())
+    with DeviceMapper(root=args.root) as mapper:
+        control = LocalControl(mapper)
+        first_failure = 0
+        for line in lines:
+            command, here = _split_here(line, lines)
+            status = _command(command, here, control, mapper.runtime)
+            first_failure = first_failure or status
+            if status and not (args.keep_going or at_prompt):
+                break
+        return first_failure
+
+
+def _command(command: str, here: TextIO, control: Control, runtime: Runtime) -> int:
+    from dmtable.cli import dmsetup
+
+    try:
+        words = shlex.split(command, comments=True)
+    except ValueError as error:
+        print(f"dmtable shell: {command.strip()!r} cannot be split into words: {error}", file=sys.stderr)
+        return 1
+    if words[:1] == ["dmsetup"]:
+        del words[0]
+    if not words:
+        return 0
+    status = dmsetup.main(words, control, here, sys.stdout, sys.stderr, sleep=runtime.sleep)
+    sys.stdout.flush()
+    return status
+
+
+def _split_here(line: str, lines: Iterator[str]) -> tuple[str, TextIO]:
+    """(command, its standard input): the lines up to the word behind `<<`, or nothing."""
+    command, here, word = line.partition("<<")
+    if not here or command.lstrip().startswith("#"):
+        return line, io.StringIO()
+    end = word.strip().strip("'\"")
+    text = []
+    for inner in lines:
+        if inner.strip() == end:
+            break
+        text.append(inner + "\n")
+    return command, io.StringIO("".join(text))
+
+
+def _prompted() -> Iterator[str]:
+    while True:
+        try:
+            yield input(_PROMPT)
+        except EOFError:
+            print()
+            return

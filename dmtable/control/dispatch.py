@@ -1,0 +1,180 @@
+"""The control interface over a DeviceMapper in this process: look-ups, checks and replies in the kernel's order.
+
+Source: dm-ioctl.c of Linux 6.1 (__find_device_hash_cell, __dev_status, and the function of each ioctl).
+"""
+
+from __future__ import annotations
+
+import errno
+import os
+from collections.abc import MutableMapping, Sequence
+from dataclasses import replace
+
+from dmtable.control.interface import DRIVER_VERSION, Control, DmIoctl, Flag, NameEntry, TargetLine
+from dmtable.core.device_mapper import DM_MAJOR, DeviceMapper
+from dmtable.core.devices import Number
+from dmtable.core.mapped_device import MappedDevice
+from dmtable.core.table import LiveTable, TargetSpec
+from dmtable.core.target import StatusKind
+from dmtable.errors import DeviceLookupError, IoctlError
+from dmtable.language.kernel_words import split_args
+
+_CLEARED_ON_ENTRY = Flag.BUFFER_FULL | Flag.UEVENT_GENERATED | Flag.SECURE_DATA | Flag.DATA_OUT
+_SET_BY_STATUS = Flag.SUSPEND | Flag.READONLY | Flag.ACTIVE_PRESENT | Flag.INTERNAL_SUSPEND
+
+
+class LocalControl(Control):
+    """Serves the control interface from a DeviceMapper; safe for threads as that is."""
+
+    def __init__(self, mapper: DeviceMapper) -> None:
+        self._mapper = mapper
+        self._nodes: dict[str, Number] = {}
+
+    def version(self) -> tuple[int, int, int]:
+        return DRIVER_VERSION
+
+    def list_devices(self, request: DmIoctl) -> list[NameEntry]:
+        with_uuid = Flag.UUID in request.flags
+        return [
+            NameEntry(md.number, md.name, md.event_nr, md.uuid if with_uuid else None)
+            for md in self._mapper
+            if md.name.startswith(request.name) and md.uuid.startswith(request.uuid)
+        ]
+
+    def dev_create(self, request: DmIoctl) -> DmIoctl:
+        minor = None
+        if Flag.PERSISTENT_DEV in request.flags and request.dev is not None:
+            minor = request.dev[1]
+        md = self._mapper.create_device(request.name, request.uuid, minor)
+        return _status(md, _entered(request))
+
+    def dev_remove(self, request: DmIoctl) -> DmIoctl:
+        md, reply = self._find(request)
+        deferred = Flag.DEFERRED_REMOVE in request.flags
+        self._mapper.remove(md, deferred=deferred)
+        return reply if md.deferred_remove else replace(reply, flags=reply.flags.without(Flag.DEFERRED_REMOVE))
+
+    def dev_suspend(self, request: DmIoctl) -> DmIoctl:
+        md, reply = self._find(request)
+        noflush = Flag.NOFLUSH in request.flags
+        if Flag.SUSPEND in request.flags:
+            self._mapper.suspend(md, noflush=noflush)
+        else:
+            self._mapper.resume(md, noflush=noflush)
+            reply = replace(reply, flags=reply.flags.without(Flag.INACTIVE_PRESENT))
+        return _status(md, reply)
+
+    def dev_status(self, request: DmIoctl) -> DmIoctl:
+        md, reply = self._find(request)
+        return _status(md, reply)
+
+    def table_load(self, request: DmIoctl, lines: Sequence[TargetLine]) -> DmIoctl:
+        md, reply = self._find(request)
+        specs = (TargetSpec(line.start, line.length, line.target, tuple(split_args(line.params))) for line in lines)
+        self._mapper.load(md, specs, read_only=Flag.READONLY in request.flags)
+        return _status(md, replace(reply, flags=reply.flags | Flag.INACTIVE_PRESENT))
+
+    def table_clear(self, request: DmIoctl) -> DmIoctl:
+        md, reply = self._find(request)
+        self._mapper.clear(md)
+        return _status(md, replace(reply, flags=reply.flags.without(Flag.INACTIVE_PRESENT)))
+
+    def table_deps(self, request: DmIoctl) -> tuple[DmIoctl, list[Number]]:
+        md, reply = self._find(request)
+        table = _queried_table(md, request)
+        return _status(md, reply), [dm_dev.number for dm_dev in reversed(table.devices())] if table else []
+
+    def table_status(self, request: DmIoctl) -> tuple[DmIoctl, list[TargetLine]]:
+        md, reply = self._find(request)
+        table = _queried_table(md, request)
+        kind = StatusKind.TABLE if Flag.STATUS_TABLE in request.flags else StatusKind.INFO
+        targets = table.targets() if table else ()
+        lines = [TargetLine(target.begin, target.length, target.name, target.status(kind)) for target in targets]
+        return _status(md, reply), lines
+
+    @property
+    def nodes(self) -> MutableMapping[str, Number]:
+        return self._nodes
+
+    def number(self, path: str) -> Number | None:
+        if not path.startswith("/"):
+            return None  # The emulated machine has no working folder.
+        folder, name = os.path.split(os.path.normpath("/" + path.lstrip("/")))
+        if folder == "/dev/mapper":
+            return self._nodes.get(name)
+        if folder == "/dev" and name.startswith("dm-"):
+            minor = name.removeprefix("dm-")
+            dev = (DM_MAJOR, int(minor)) if minor.isdecimal() else None
+            return dev if dev is not None and self.block_name(dev) == name else None
+        try:
+            return self._mapper.lookup(path).number
+        except DeviceLookupError:
+            return None
+
+    def block_name(self, dev: Number) -> str | None:
+        if dev[0] == DM_MAJOR:
+            md = self._mapper.by_number(dev)
+            return md.dm_dev.kernel_name if md is not None and md.limits_known else None
+        try:
+            return self._mapper.lookup(f"{dev[0]}:{dev[1]}").kernel_name
+        except DeviceLookupError:
+            return None
+
+    def _find(self, request: DmIoctl) -> tuple[MappedDevice, DmIoctl]:
+        """The device that a request names, and the reply as far as every request has it.
+
+        EINVAL where both name and UUID are given, ENXIO where there is no such device.
+        """
+        if request.name and request.uuid:
+            raise IoctlError(errno.EINVAL, "a device is named by its name or by its uuid, not by both")
+        if request.dev and (request.name or request.uuid):
+            named = f"name {request.name}" if request.name else f"uuid {request.uuid}, name "
+            text = f"device-mapper: ioctl: Invalid ioctl structure: {named}, dev {_huge_encoded(request.dev):x}"
+            self._mapper.klog.append(text)
+            raise IoctlError(errno.ENXIO, "a device is named by its number or by its name, not by both", [text])
+        if request.uuid:
+            md = self._mapper.by_uuid(request.uuid)
+        elif request.name in self._mapper:
+            md = self._mapper[request.name]
+        else:
+            md = self._mapper.by_number(request.dev) if request.dev else None
+        if md is None:
+            raise IoctlError(errno.ENXIO, "no such mapped device")
+        reply = replace(_entered(request), name=md.name, uuid=md.uuid)
+        flags = reply.flags.without(Flag.INACTIVE_PRESENT)
+        return md, replace(reply, flags=flags | Flag.INACTIVE_PRESENT if md.inactive else flags)
+
+
+def _entered(request: DmIoctl) -> DmIoctl:
+    return replace(request, flags=request.flags.without(_CLEARED_ON_ENTRY))
+
+
+def _status(md: MappedDevice, reply: DmIoctl) -> DmIoctl:
+    """The reply with the md's state filled in (__dev_status)."""
+    flags = reply.flags.without(_SET_BY_STATUS)
+    if md.suspended:
+        flags |= Flag.SUSPEND
+    if md.deferred_remove:
+        flags |= Flag.DEFERRED_REMOVE
+    if md.live is not None:
+        flags |= Flag.ACTIVE_PRESENT
+    table = _queried_table(md, reply)
+    if table is not None and table.read_only:
+        flags |= Flag.READONLY
+    return replace(
+        reply,
+        dev=md.number,
+        flags=flags,
+        open_count=md.open_count,
+        event_nr=md.event_nr,
+        target_count=len(table) if table else 0,
+    )
+
+
+def _queried_table(md: MappedDevice, request: DmIoctl) -> LiveTable | None:
+    return md.inactive if Flag.QUERY_INACTIVE_TABLE in request.flags else md.live
+
+
+def _huge_encoded(dev: Number) -> int:
+    major, minor = dev
+    return (minor & 0xFF) | (major << 8) | ((minor & ~0xFF) << 12)

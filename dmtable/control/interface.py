@@ -1,0 +1,148 @@
+"""The control interface of device-mapper: a call for each ioctl, and values for what its buffers hold.
+
+Whoever manages mds talks to this interface and does not see what is behind it. Source: struct dm_ioctl
+and its payloads (linux/dm-ioctl.h), version 4.47.0.
+"""
+
+from __future__ import annotations
+
+from abc import ABC, abstractmethod
+from collections.abc import MutableMapping, Sequence
+from dataclasses import dataclass
+from enum import IntFlag
+
+from dmtable.core.devices import Number
+
+DRIVER_VERSION = (4, 47, 0)
+"""What Linux 6.1 reports; clients choose by it what they may ask for."""
+
+
+class Flag(IntFlag):
+    """The bits of `dm_ioctl.flags` (DM_*_FLAG)."""
+
+    READONLY = 1 << 0
+    SUSPEND = 1 << 1
+    EXISTS = 1 << 2
+    """Set by libdm on every request; the kernel knows nothing of it and gives it back."""
+    PERSISTENT_DEV = 1 << 3
+    STATUS_TABLE = 1 << 4
+    ACTIVE_PRESENT = 1 << 5
+    INACTIVE_PRESENT = 1 << 6
+    BUFFER_FULL = 1 << 8
+    SKIP_BDGET = 1 << 9
+    SKIP_LOCKFS = 1 << 10
+    NOFLUSH = 1 << 11
+    QUERY_INACTIVE_TABLE = 1 << 12
+    UEVENT_GENERATED = 1 << 13
+    UUID = 1 << 14
+    SECURE_DATA = 1 << 15
+    DATA_OUT = 1 << 16
+    DEFERRED_REMOVE = 1 << 17
+    INTERNAL_SUSPEND = 1 << 18
+    IMA_MEASUREMENT = 1 << 19
+
+    def without(self, flags: Flag) -> Flag:
+        """These flags but for some; bits that have no name stay, as they would not with `& ~flags`."""
+        return Flag(int(self) & ~int(flags))
+
+
+NO_FLAGS = Flag(0)
+
+
+@dataclass(frozen=True, slots=True)
+class DmIoctl:
+    """The fields of struct dm_ioctl, of a request and of its reply.
+
+    A request names its device by one of `name`, `uuid` and `dev`; empty means not given. A reply tells
+    all three. Names and UUIDs are as the kernel has them, with bytes that are no UTF-8 as surrogates.
+    """
+
+    name: str = ""
+    uuid: str = ""
+    dev: Number | None = None
+    flags: Flag = NO_FLAGS
+    open_count: int = 0
+    event_nr: int = 0
+    target_count: int = 0
+
+
+@dataclass(frozen=True, slots=True)
+class TargetLine:
+    """struct dm_target_spec with its parameters; of a request, they are still to be split into words."""
+
+    start: int
+    length: int
+    target: str
+    params: str
+
+
+@dataclass(frozen=True, slots=True)
+class NameEntry:
+    """One device of the list (struct dm_name_list). `uuid` is None unless the request asked for UUIDs."""
+
+    dev: Number
+    name: str
+    event_nr: int
+    uuid: str | None
+
+
+class Control(ABC):
+    """/dev/mapper/control. Every call raises IoctlError where the ioctl would fail.
+
+    Flags of a request that mean nothing to a call come back in its reply, as the kernel leaves them.
+    """
+
+    @abstractmethod
+    def version(self) -> tuple[int, int, int]:
+        """The driver's version (DM_VERSION)."""
+
+    @abstractmethod
+    def list_devices(self, request: DmIoctl) -> list[NameEntry]:
+        """All devices by name, in the order of bytes (DM_LIST_DEVICES); a name or UUID asks for those that begin so."""
+
+    @abstractmethod
+    def dev_create(self, request: DmIoctl) -> DmIoctl:
+        """Makes a device without a table (DM_DEV_CREATE). `dev` asks for its minor, with PERSISTENT_DEV."""
+
+    @abstractmethod
+    def dev_remove(self, request: DmIoctl) -> DmIoctl:
+        """Removes a device (DM_DEV_REMOVE); with DEFERRED_REMOVE once its last user closes it."""
+
+    @abstractmethod
+    def dev_suspend(self, request: DmIoctl) -> DmIoctl:
+        """Suspends with the flag SUSPEND; without it resumes, with the inactive table if any (DM_DEV_SUSPEND)."""
+
+    @abstractmethod
+    def dev_status(self, request: DmIoctl) -> DmIoctl:
+        """What there is to say of a device (DM_DEV_STATUS)."""
+
+    @abstractmethod
+    def table_load(self, request: DmIoctl, lines: Sequence[TargetLine]) -> DmIoctl:
+        """Loads a table into the inactive slot (DM_TABLE_LOAD); with READONLY for reading only."""
+
+    @abstractmethod
+    def table_clear(self, request: DmIoctl) -> DmIoctl:
+        """Empties the inactive slot (DM_TABLE_CLEAR)."""
+
+    @abstractmethod
+    def table_deps(self, request: DmIoctl) -> tuple[DmIoctl, list[Number]]:
+        """The devices that the table uses, the last one first (DM_TABLE_DEPS)."""
+
+    @abstractmethod
+    def table_status(self, request: DmIoctl) -> tuple[DmIoctl, list[TargetLine]]:
+        """The table's lines with each target's status, or its parameters with STATUS_TABLE (DM_TABLE_STATUS)."""
+
+    # What libdm reads and writes beside the ioctls, where no udev does it.
+
+    @property
+    @abstractmethod
+    def nodes(self) -> MutableMapping[str, Number]:
+        """The block device nodes in /dev/mapper by name: libdm makes and removes them, not the kernel."""
+
+    @abstractmethod
+    def number(self, path: str) -> Number | None:
+        """The device number of a node below /dev, as stat() tells it; None where there is none."""
+
+    @abstractmethod
+    def block_name(self, dev: Number) -> str | None:
+        """The name of a block device in sysfs, as `dm-0`; an md has one from its first table on."""

@@ -1,0 +1,368 @@
+"""The emulated device-mapper: names, numbers, tables in and out, and the stack they form.
+
+Source of the rules: dm-ioctl.c and dm.c of Linux 6.1, as recorded from that kernel.
+"""
+
+from __future__ import annotations
+
+import errno
+import os
+from collections import deque
+from collections.abc import Iterator
+
+from dmtable.core.devices import MAX_MINOR, DeviceTable, DmDev, Lookup, Number, read_number
+from dmtable.core.mapped_device import MappedDevice
+from dmtable.core.md_context import MdContext
+from dmtable.core.registry import Registry
+from dmtable.core.stack import Stack
+from dmtable.core.table import Lines, LiveTable, TableRefused, no_targets
+from dmtable.errors import DeviceLookupError, IoctlError, NoLiveTableError, UsageError
+from dmtable.io.device import BlockDevice
+from dmtable.language.parser import parse
+from dmtable.language.tree import Table
+from dmtable.runtime.runtime import Runtime
+from dmtable.runtime.threads import ThreadRuntime
+
+DM_MAJOR = 253
+MAX_NAME, MAX_UUID = 127, 128
+_LOG_LINES = 10_000
+
+
+class DeviceMapper:
+    """The kernel's side of device-mapper, in this process.
+
+    `root` is the folder that stands in for `/` when a table names a device by its path. Without one,
+    only devices given to `add` exist. Mapped devices are devices too: `/dev/mapper/NAME`, `/dev/dm-N`
+    and `253:N`.
+
+        dm = DeviceMapper(root="disks")
+        md = dm.create("vol", "0 2048 linear /dev/sda 0")
+        md.pwrite(b"x" * 512, 0)
+
+    Requests that the kernel would refuse raise IoctlError with the same errno and log the same lines,
+    newest last, in `klog`. Safe for threads.
+    """
+
+    def __init__(
+        self,
+        root: str | os.PathLike[str] | None = None,
+        *,
+        runtime: Runtime | None = None,
+        registry: Registry | None = None,
+    ) -> None:
+        self.runtime = runtime or ThreadRuntime()
+        self.registry = registry or Registry()
+        self.klog: deque[str] = deque(maxlen=_LOG_LINES)
+        self._devices = DeviceTable(root)
+        self._mds: dict[str, MappedDevice] = {}
+        self._stack = Stack(self.runtime)
+        self._names = self._stack.lock
+        """Guards names and numbers too: both change only when an md comes or goes."""
+
+    def __enter__(self) -> DeviceMapper:
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        self.close()
+
+    # The calls of everyday use.
+
+    def create(
+        self, name: str, table: str | Table | None = None, *, uuid: str = "", read_only: bool = False
+    ) -> MappedDevice:
+        """Creates an md, loads the table and resumes it; without a table it has size 0.
+
+        Raises TableError where the text is no table and IoctlError where the kernel would refuse; then
+        there is no such md.
+        """
+        parsed = parse(table, name) if isinstance(table, str) else table
+        md = self.create_device(name, uuid)
+        if parsed is not None:
+            try:
+                self.load(md, parsed, read_only=read_only)
+                self.resume(md)
+            except BaseException:
+                self.remove(md)
+                raise
+        return md
+
+    def __getitem__(self, name: str) -> MappedDevice:
+        """The md with this name. Raises KeyError."""
+        return self._mds[name]
+
+    def __contains__(self, name: object) -> bool:
+        return name in self._mds
+
+    def __iter__(self) -> Iterator[MappedDevice]:
+        """All mds by name, in the order of bytes."""
+        with self._names:
+            return iter([self._mds[name] for name in sorted(self._mds, key=os.fsencode)])
+
+    def __len__(self) -> int:
+        return len(self._mds)
+
+    def add(self, device: BlockDevice, path: str, number: Number | None = None) -> DmDev:
+        """Makes a device known to tables under a path; it gets the next number 7:N unless told.
+
+        The device stays the caller's to close, after this device-mapper.
+        """
+        if number is not None and number[0] == DM_MAJOR:
+            raise UsageError(f"{number[0]}:{number[1]} is a mapped device's number; choose another major")
+        with self._names:
+            return self._devices.add(device, path, number)
+
+    def close(self) -> None:
+        """Removes every md, users or not, and closes what was opened below the root. I/O in flight ends first."""
+        mds = list(self)
+        with self._names:
+            tables = [table for md in mds for table in (md.live, md.inactive) if table is not None]
+            for md in mds:
+                md.hold_io()
+                md.live = md.inactive = None
+            self._mds.clear()
+        for md in mds:
+            # Bios that wait, for this md or for one above, find no table any more and fail.
+            md.end()
+        for md in mds:
+            self._stack.retire_maps(md)
+            md.wait_idle()
+        for table in tables:
+            table.destroy()
+        self._devices.close()
+        self.runtime.close()
+
+    # The kernel's requests.
+
+    def create_device(self, name: str, uuid: str = "", minor: int | None = None) -> MappedDevice:
+        """An md without a table (DEV_CREATE). EBUSY where name or uuid is taken, ENXIO where the minor is."""
+        if not name:
+            raise self._refuse(errno.EINVAL, "ioctl: name not supplied when creating device")
+        if "/" in name:
+            raise self._refuse(errno.EINVAL, "ioctl: device name cannot contain '/'")
+        if len(os.fsencode(name)) > MAX_NAME or len(os.fsencode(uuid)) > MAX_UUID:
+            raise IoctlError(errno.EINVAL, f"a name has at most {MAX_NAME} bytes and a uuid {MAX_UUID}")
+        with self._names:
+            taken = {md.number[1] for md in self._mds.values()}
+            if minor is None:
+                minor = next(n for n in range(len(taken) + 1) if n not in taken)
+            elif minor in taken or not 0 <= minor <= MAX_MINOR:
+                raise IoctlError(errno.ENXIO, f"minor {minor} is taken or out of range")
+            if name in self._mds or (uuid and any(md.uuid == uuid for md in self._mds.values())):
+                raise IoctlError(errno.EBUSY, f"a device with the name {name!r} or the uuid {uuid!r} exists")
+            md = self._mds[name] = MappedDevice(self, (DM_MAJOR, minor), name, uuid)
+            return md
+
+    def load(self, md: MappedDevice, lines: Lines | Table, *, read_only: bool = False) -> None:
+        """Constructs a table for the inactive slot (TABLE_LOAD), in place of any that is there.
+
+        Where that fails nothing changes: not the tables, nor what is open.
+        """
+        if isinstance(lines, Table):
+            lines = lines.pieces
+        with md.loading:
+            table = self._construct(md, lines, read_only)
+            if not md.limits_known and (refusal := table.limits_refusal()):
+                table.destroy()
+                raise self._refuse(
+                    refusal.errno,
+                    f"table: {md.dm_dev.name}: {refusal.text}",
+                    "core: Cannot calculate initial queue limits",
+                    "ioctl: unable to set up device queue for new table.",
+                )
+            if self._mds.get(md.name) is not md:
+                table.destroy()
+                raise self._refuse(errno.ENXIO, "ioctl: device has been removed from the dev hash table.")
+            md.limits_known = True
+            old, md.inactive = md.inactive, table
+            if old is not None:
+                old.destroy()
+
+    def clear(self, md: MappedDevice) -> None:
+        """Drops the inactive table (TABLE_CLEAR); none is fine."""
+        with md.loading:
+            old, md.inactive = md.inactive, None
+            if old is not None:
+                old.destroy()
+
+    def suspend(self, md: MappedDevice, *, noflush: bool = False) -> None:
+        """Holds new I/O and waits for what is in flight (DEV_SUSPEND); suspended already is fine.
+
+        With `noflush`, targets may give bios back that they cannot complete; they come again on resume.
+        """
+        with md.changing:
+            if not md.suspended:
+                self._suspend(md, noflush)
+
+    def resume(self, md: MappedDevice, *, noflush: bool = False) -> None:
+        """Swaps the inactive table in, if there is one, and lets I/O pass (DEV_SUSPEND without its flag).
+
+        EINVAL where a suspended md has no table. Where the new table no longer fits its devices it is
+        dropped, and the md stays suspended on its old one.
+        """
+        with md.changing:
+            # Out of its slot before the md waits: another table may be loaded meanwhile.
+            with md.loading:
+                new, md.inactive = md.inactive, None
+            if new is not None:
+                try:
+                    if not md.suspended:
+                        self._suspend(md, noflush)
+                except BaseException:
+                    self._put_back(md, new)
+                    raise
+                self._swap(md, new)
+            if not md.suspended:
+                return
+            if md.live is None:
+                raise IoctlError(errno.EINVAL, f"{md.name} has no table to resume")
+            for target in md.live.stateful_targets():
+                target.preresume()
+            for target in md.live.stateful_targets():
+                target.resume()
+            md.suspended = False
+            md.release_io()
+            # The maps above were built around a suspended md; the next ones can go straight through it.
+            self._stack.retire_maps(md)
+            self._stack.recompile(md)
+
+    def remove(self, md: MappedDevice, *, deferred: bool = False) -> None:
+        """Removes an md that nobody uses (DEV_REMOVE). EBUSY, or with `deferred` a mark to do it later.
+
+        ENXIO where it is removed already.
+        """
+        with self._names:
+            if self._mds.get(md.name) is not md:
+                raise IoctlError(errno.ENXIO, f"{md.name} is removed already")
+            if md.open_count:
+                if not deferred:
+                    raise IoctlError(errno.EBUSY, f"{md.name} is in use ({md.open_count} times)")
+                md.deferred_remove = True
+                return
+            del self._mds[md.name]
+        with md.changing:
+            self._suspend_io(md)
+            self._drop(md)
+
+    def by_uuid(self, uuid: str) -> MappedDevice | None:
+        """The md with this uuid, None where there is none."""
+        with self._names:
+            return next((md for md in self._mds.values() if md.uuid == uuid), None)
+
+    def by_number(self, number: Number) -> MappedDevice | None:
+        """The md with this major and minor number, None where there is none."""
+        with self._names:
+            return next((md for md in self._mds.values() if md.number == number), None)
+
+    def lookup(self, word: str) -> DmDev:
+        """The device that a table's word means. Raises DeviceLookupError with the kernel's errno."""
+        number = read_number(word)
+        if number is None:
+            md = self._md_by_path(word)
+            if md is None:
+                return self._devices.by_path(word)
+        elif number[0] != DM_MAJOR:
+            return self._devices.by_number(number)
+        else:
+            md = self.by_number(number)
+        if md is None:
+            raise DeviceLookupError(errno.ENXIO, f"mapped device {word} does not exist")
+        if md.live is None:
+            raise NoLiveTableError(errno.ENXIO, f"mapped device {word} has no live table")
+        return md.dm_dev
+
+    def lookup_for(self, name: str | None) -> Lookup:
+        """As `lookup`, for a table of the md of this name: a word that leads back to it is refused with EINVAL."""
+        md = self._mds.get(name) if name else None
+        return self.lookup if md is None else self._context(md).lookup
+
+    # Calls of the mds.
+
+    def recompile(self, md: MappedDevice) -> None:
+        """Compiles the md's map, where what it needs is running."""
+        self._stack.recompile(md)
+
+    def last_close(self, md: MappedDevice) -> None:
+        """A removal that was deferred happens now."""
+        if md.deferred_remove and not md.removed:
+            self.remove(md, deferred=True)
+
+    # Inside.
+
+    def _refuse(self, number: int, *lines: str) -> IoctlError:
+        log = [f"device-mapper: {line}" for line in lines]
+        self.klog.extend(log)
+        return IoctlError(number, lines[0], log)
+
+    def _context(self, md: MappedDevice) -> MdContext:
+        return MdContext(md, self.lookup, self.registry, self.runtime, self._log)
+
+    def _log(self, text: str) -> None:
+        self.klog.append(f"device-mapper: {text}")
+
+    def _construct(self, md: MappedDevice, lines: Lines, read_only: bool) -> LiveTable:
+        try:
+            table = LiveTable(self._context(md), lines, read_only=read_only)
+        except TableRefused as error:
+            refusal = error.refusal
+            table_line = f"table: {md.dm_dev.name}: {refusal.text}"
+            raise self._refuse(refusal.errno, table_line, "ioctl: error adding target to table") from error
+        if not len(table):
+            refusal = no_targets()
+            raise self._refuse(refusal.errno, f"ioctl: {refusal.text}")
+        return table
+
+    def _swap(self, md: MappedDevice, new: LiveTable) -> None:
+        if refusal := new.limits_refusal():
+            new.destroy()
+            raise self._refuse(refusal.errno, f"table: {md.dm_dev.name}: {refusal.text}")
+        with self._names:
+            old = md.swap(new)
+        if old is not None:
+            old.destroy()
+
+    def _suspend(self, md: MappedDevice, noflush: bool) -> None:
+        md.keeps_given_back = noflush
+        if md.live is not None:
+            for target in md.live.stateful_targets():
+                target.presuspend()
+        try:
+            self._suspend_io(md)
+        except BaseException:
+            # Whoever waits may be interrupted; then the md goes on as it was.
+            md.release_io()
+            raise
+        if md.live is not None:
+            for target in md.live.stateful_targets():
+                target.postsuspend()
+        md.suspended = True
+
+    def _put_back(self, md: MappedDevice, table: LiveTable) -> None:
+        """Returns a table to the inactive slot, unless another was loaded meanwhile."""
+        with md.loading:
+            if md.inactive is None:
+                md.inactive = table
+            else:
+                table.destroy()
+
+    def _suspend_io(self, md: MappedDevice) -> None:
+        with self._names:
+            md.hold_io()
+        self._stack.retire_maps(md)
+        md.wait_idle()
+
+    def _drop(self, md: MappedDevice) -> None:
+        with md.loading, self._names:
+            if self._mds.get(md.name) is md:
+                del self._mds[md.name]
+            live, inactive, md.live, md.inactive = md.live, md.inactive, None, None
+        md.end()
+        for table in (live, inactive):
+            if table is not None:
+                table.destroy()
+
+    def _md_by_path(self, path: str) -> MappedDevice | None:
+        if path.startswith("/dev/mapper/"):
+            return self._mds.get(path.removeprefix("/dev/mapper/"))
+        if path.startswith("/dev/dm-") and path.removeprefix("/dev/dm-").isdecimal():
+            return self.by_number((DM_MAJOR, int(path.removeprefix("/dev/dm-"))))
+        return None

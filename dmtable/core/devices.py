@@ -1,0 +1,176 @@
+"""From a word of a table to a block device: numbers, paths under a root folder, and mds.
+
+Source: dm_get_device and name_to_dev_t of Linux 6.1, as recorded from that kernel.
+"""
+
+from __future__ import annotations
+
+import errno
+import os
+import re
+import stat
+from collections.abc import Callable
+from dataclasses import dataclass
+
+from dmtable.errors import DeviceLookupError, NotBlockDeviceError
+from dmtable.io.device import BlockDevice
+from dmtable.io.file import FileDevice
+from dmtable.language.numbers import scan_u32
+from dmtable.units import SECTOR_SHIFT
+
+MAX_MAJOR, MAX_MINOR = 0xFFF, 0xFFFFF
+LOOP_MAJOR = 7
+
+_MAJOR_MINOR = re.compile(r"([0-9]+):([0-9]+)")
+_MAJOR_MINOR_OFFSET = re.compile(r"([0-9]+):([0-9]+):([0-9]+):?")
+_HEXADECIMAL = re.compile(r"(?:0[xX])?([0-9a-fA-F]+)")
+
+Number = tuple[int, int]
+
+
+@dataclass(frozen=True, slots=True)
+class DmDev:
+    """A device that a table may use (kernel: struct dm_dev): its number, kernel name, and itself."""
+
+    number: Number
+    kernel_name: str
+    device: BlockDevice
+
+    @property
+    def name(self) -> str:
+        """`7:0`, as the kernel prints a device in tables."""
+        return f"{self.number[0]}:{self.number[1]}"
+
+    @property
+    def size_sectors(self) -> int:
+        return self.device.size_bytes >> SECTOR_SHIFT
+
+    @property
+    def block_sectors(self) -> int:
+        """The logical block size in sectors."""
+        return self.device.logical_block_size >> SECTOR_SHIFT
+
+
+Lookup = Callable[[str], DmDev]
+"""Finds the device that a word names. Raises DeviceLookupError."""
+
+
+def read_number(word: str) -> Number | None:
+    """The device number that a word *is*: `7:0`, `7:0:1`, or one hexadecimal number as `700`.
+
+    None where the word is to be taken for a path. Raises DeviceLookupError with EOVERFLOW where a
+    part does not fit.
+    """
+    if match := _MAJOR_MINOR.fullmatch(word):
+        major, minor = scan_u32(match[1]) or 0, scan_u32(match[2]) or 0
+        if major > MAX_MAJOR or minor > MAX_MINOR:
+            raise DeviceLookupError(errno.EOVERFLOW, f"{word} is no device number: the largest is 4095:1048575")
+        return major, minor
+    if match := _MAJOR_MINOR_OFFSET.fullmatch(word):
+        return int(match[1]) & MAX_MAJOR, int(match[2]) & MAX_MINOR
+    if match := _HEXADECIMAL.fullmatch(word):
+        # new_decode_dev: 12 bits of major between the low 8 and the high 12 bits of the minor.
+        packed = int(match[1], 16) & 0xFFFFFFFF
+        return (packed & 0xFFF00) >> 8, (packed & 0xFF) | ((packed >> 12) & 0xFFF00)
+    return None
+
+
+class DeviceTable:
+    """All devices that tables can name, mds aside: those added by hand, and the files below `root`.
+
+    `root` stands in for `/`: a table's `/dev/sda1` is the file ROOT/dev/sda1. Without a root only added
+    devices exist. Regular files get numbers as loop devices do, 7:0 onwards; block devices keep theirs.
+    """
+
+    def __init__(self, root: str | os.PathLike[str] | None = None) -> None:
+        self.root = None if root is None else os.path.realpath(root)
+        self._by_number: dict[Number, DmDev] = {}
+        self._by_path: dict[str, DmDev] = {}
+        self._opened: dict[str, DmDev] = {}
+
+    def add(self, device: BlockDevice, path: str, number: Number | None = None) -> DmDev:
+        """Makes a device known under a path, as `/dev/loop0`. The number defaults to the next 7:N."""
+        number = number or self._free_number()
+        dm_dev = DmDev(number, _kernel_name(number, path), device)
+        self._by_number[number] = dm_dev
+        self._by_path[os.path.normpath(path)] = dm_dev
+        return dm_dev
+
+    def by_number(self, number: Number) -> DmDev:
+        """The device with a number. Raises DeviceLookupError with ENXIO."""
+        found = self._by_number.get(number)
+        if found is None:
+            raise DeviceLookupError(errno.ENXIO, f"no device has the number {number[0]}:{number[1]}")
+        return found
+
+    def by_path(self, path: str) -> DmDev:
+        """The device that a path names. Raises DeviceLookupError with ENODEV."""
+        if path.startswith("/") and not path.endswith("/"):
+            known = self._by_path.get(os.path.normpath("/" + path.lstrip("/")))
+            if known is not None:
+                return known
+            if self.root is not None:
+                return self._open_below_root(path)
+        why = "is no absolute path" if not path.startswith("/") else "does not exist"
+        raise DeviceLookupError(errno.ENODEV, f"{path} {why}")
+
+    def close(self) -> None:
+        """Closes what was opened here; added devices stay the caller's."""
+        for dm_dev in self._opened.values():
+            dm_dev.device.close()
+        self._opened.clear()
+
+    def _open_below_root(self, path: str) -> DmDev:
+        real = self._real_path(path)
+        if real in self._opened:
+            return self._opened[real]
+        try:
+            status = os.stat(real)
+            if not (stat.S_ISREG(status.st_mode) or stat.S_ISBLK(status.st_mode)):
+                raise NotBlockDeviceError(errno.ENODEV, f"{path} is neither a block device nor an image file")
+            writable = os.access(real, os.W_OK)
+            device = FileDevice(real, read_only=not writable)
+        except OSError as error:
+            raise DeviceLookupError(errno.ENODEV, f"{path} cannot be opened: {error.strerror}") from error
+        number = (os.major(status.st_rdev), os.minor(status.st_rdev)) if device.is_block else None
+        dm_dev = self._by_number.get(number) if number else None
+        if dm_dev is not None:
+            device.close()
+            return dm_dev
+        dm_dev = self.add(device, path, number)
+        self._opened[real] = dm_dev
+        return dm_dev
+
+    def _real_path(self, path: str) -> str:
+        """The path below the root, its links followed as if the root were `/`."""
+        assert self.root is not None
+        resolved = self.root
+        todo = [part for part in path.split("/") if part][::-1]
+        links = 0
+        while todo:
+            part = todo.pop()
+            if part == ".":
+                continue
+            if part == "..":
+                resolved = resolved if resolved == self.root else os.path.dirname(resolved)
+                continue
+            at = os.path.join(resolved, part)
+            if os.path.islink(at) and links < 40:
+                links += 1
+                target = os.readlink(at)
+                if target.startswith("/"):
+                    resolved = self.root
+                todo.extend(part for part in target.split("/")[::-1] if part)
+            else:
+                resolved = at
+        return resolved
+
+    def _free_number(self) -> Number:
+        minor = 0
+        while (LOOP_MAJOR, minor) in self._by_number:
+            minor += 1
+        return LOOP_MAJOR, minor
+
+
+def _kernel_name(number: Number, path: str) -> str:
+    return f"loop{number[1]}" if number[0] == LOOP_MAJOR else os.path.basename(path)

@@ -1,0 +1,63 @@
+"""An md as a Python file object."""
+
+from __future__ import annotations
+
+import io
+import os
+from typing import TYPE_CHECKING
+
+if TYPE_CHECKING:
+    from _typeshed import ReadableBuffer, WriteableBuffer
+
+    from dmtable.core.mapped_device import MappedDevice
+
+
+class MdFile(io.RawIOBase):
+    """A raw, unbuffered file over an md: positions and sizes are multiples of 512 bytes, else OSError EINVAL.
+
+    The md counts as open until `close`.
+    """
+
+    def __init__(self, md: MappedDevice) -> None:
+        super().__init__()
+        self._md = md
+        self._at = 0
+        md.opened_by(1)
+
+    def readable(self) -> bool:
+        return True
+
+    def writable(self) -> bool:
+        return not self._md.read_only
+
+    def seekable(self) -> bool:
+        return True
+
+    def tell(self) -> int:
+        return self._at
+
+    def seek(self, offset: int, whence: int = os.SEEK_SET) -> int:
+        base = {os.SEEK_SET: 0, os.SEEK_CUR: self._at, os.SEEK_END: self._md.size_bytes}[whence]
+        if base + offset < 0:
+            raise OSError(22, os.strerror(22))
+        self._at = base + offset
+        return self._at
+
+    def readinto(self, buffer: WriteableBuffer) -> int:
+        count = self._md.pread_into(memoryview(buffer).cast("B"), self._at)
+        self._at += count
+        return count
+
+    def write(self, data: ReadableBuffer) -> int:
+        count = self._md.pwrite(memoryview(data).cast("B"), self._at)
+        self._at += count
+        return count
+
+    def fsync(self) -> None:
+        """Returns when every write so far is durable."""
+        self._md.flush()
+
+    def close(self) -> None:
+        if not self.closed:
+            self._md.opened_by(-1)
+        super().close()

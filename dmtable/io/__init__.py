@@ -1,0 +1,1 @@
+"""Block devices: files, memory, and the two that hold no data."""

@@ -1,0 +1,74 @@
+"""The two devices that hold no data: what `zero` and `error` map to."""
+
+from __future__ import annotations
+
+import errno
+import os
+
+from dmtable.io.device import BlockDevice, Buffer
+
+_ENDLESS = 1 << 63
+
+
+class ZeroDevice(BlockDevice):
+    """Reads as zeroes, and forgets what is written (kernel: the zero target)."""
+
+    @property
+    def size_bytes(self) -> int:
+        return _ENDLESS
+
+    def pread(self, length: int, offset: int) -> bytes:
+        return bytes(length)
+
+    def pread_into(self, buffer: bytearray | memoryview, offset: int) -> int:
+        buffer[:] = bytes(len(buffer))
+        return len(buffer)
+
+    def pwrite(self, data: Buffer, offset: int) -> int:
+        return len(data)
+
+    def flush(self) -> None:
+        pass
+
+    def discard(self, offset: int, length: int) -> None:
+        pass
+
+    def write_zeroes(self, offset: int, length: int) -> None:
+        pass
+
+    def close(self) -> None:
+        pass
+
+
+class ErrorDevice(BlockDevice):
+    """Fails everything with EIO but a flush (kernel: the error target, which is sent none)."""
+
+    @property
+    def size_bytes(self) -> int:
+        return _ENDLESS
+
+    def pread_into(self, buffer: bytearray | memoryview, offset: int) -> int:
+        raise _io_error()
+
+    def pwrite(self, data: Buffer, offset: int) -> int:
+        raise _io_error()
+
+    def flush(self) -> None:
+        pass
+
+    def discard(self, offset: int, length: int) -> None:
+        raise _io_error()
+
+    def write_zeroes(self, offset: int, length: int) -> None:
+        raise _io_error()
+
+    def close(self) -> None:
+        pass
+
+
+def _io_error() -> OSError:
+    return OSError(errno.EIO, os.strerror(errno.EIO))
+
+
+ZERO = ZeroDevice()
+ERROR = ErrorDevice()

@@ -1,0 +1,74 @@
+"""Every answer that a real kernel and dmsetup gave, the emulator gives too."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Iterator
+from functools import cache
+from itertools import takewhile
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from tests.kernel.play import UNSUPPORTED, answers
+
+FOLDER = Path(__file__).parents[2] / "fixtures" / "kernel"
+
+WHOLE = ("valid", "broken", "stacked", "words", "heads", "concise", "text")
+"""Files of which every step can be played."""
+
+COMPARED = {"control": 320, "life": 380, "args": 60, "mangling": 75, "forms": 800}
+"""The others, and how many of their steps at least are compared: those before the first that is unsupported."""
+
+_LOOP = "Linux 6.1 lets an md map itself; later kernels refuse that, and so does the emulator"
+_LOOP_DRIVER = "the loop driver invents a device for any number that it is asked for"
+_CRASH = "dmsetup crashes"
+EXCEPTIONS = {
+    ("life", "self-load"): _LOOP,
+    ("life", "self-load-path"): _LOOP,
+    ("life", "loop-2"): _LOOP,
+    ("words", "lin-7-99"): _LOOP_DRIVER,
+    ("words", "lin-unconfigured"): _LOOP_DRIVER,
+    ("words", "lin-devname-missing"): _LOOP_DRIVER,
+    ("words", "str-99"): _LOOP_DRIVER,
+    ("text", "text-type-5000"): _CRASH,
+    ("text", "text-type-9000"): _CRASH,
+    ("text", "file-name"): "names files of the recording machine",
+    ("mangling", "mangle-lengths"): "dmsetup shows a UUID that is too long in whole, though it sends it cut",
+}
+"""The cases that the emulator answers differently, and why that is right; they must differ."""
+
+
+@cache
+def recording(file: str) -> list[dict[str, Any]]:
+    cases: list[dict[str, Any]] = json.loads((FOLDER / f"{file}.json").read_text())["cases"]
+    return cases
+
+
+@cache
+def played(file: str, number: int) -> list[dict[str, Any]]:
+    """The emulator's answers to a case, up to the first step that is unsupported."""
+    return list(takewhile(lambda answer: answer != UNSUPPORTED, answers(recording(file)[number])))
+
+
+def every_case() -> Iterator[Any]:
+    for file in (*WHOLE, *COMPARED):
+        for number, case in enumerate(recording(file)):
+            reason = EXCEPTIONS.get((file, case["id"]))
+            marks = pytest.mark.xfail(reason=reason, strict=True, raises=AssertionError) if reason else ()
+            yield pytest.param(file, number, id=f"{file}:{case['id']}", marks=marks)
+
+
+@pytest.mark.parametrize(("file", "number"), list(every_case()))
+def test_the_emulator_answers_as_the_kernel_did(file: str, number: int) -> None:
+    case = recording(file)[number]
+    ours = played(file, number)
+    for step, expected, answer in zip(case["steps"], case["answers"], ours, strict=False):
+        assert answer == expected, step
+    assert len(ours) == len(case["steps"]) or file not in WHOLE
+
+
+@pytest.mark.parametrize("file", COMPARED)
+def test_enough_is_compared(file: str) -> None:
+    assert sum(len(played(file, number)) for number in range(len(recording(file)))) >= COMPARED[file]
