@@ -39,11 +39,7 @@ def run(args: argparse.Namespace) -> int:
     from dmtable.core.device_mapper import DeviceMapper
 
     at_prompt = args.script == "-" and sys.stdin.isatty()
-    lines: Iterator[str]
-    if at_prompt:
-        lines = _prompted()
-    else:
-        lines = iter(read_text(args.script).splitlines())
+    lines = _prompted() if at_prompt else iter(read_text(args.script).splitlines())
     with DeviceMapper(root=args.root) as mapper:
         control = LocalControl(mapper)
         first_failure = 0

@@ -203,6 +203,7 @@ def test_a_row_behind_blank_lines_and_comments_is_found_where_it_stands() -> Non
         (text_of(rows(20)).replace("pv14", "pvé4", 1), ["line"] * 2 + ["doubt", "columns"]),
         (text_of(rows(20)).replace("pv14", "p\x014", 1), ["line"] * 2 + ["doubt", "columns"]),
         (text_of(rows(20, first=2**63 - 100)), ["line"] * 5 + ["doubt"] * 15),
+        (text_of(rows(20)) + "720 0 linear a 0\n", ["columns", "line"]),
         ("0 8 abcdefghijklmnop\n", ["doubt"]),
         ("# x\n\n \t\n", []),
         ("# é\n", ["doubt"]),
