@@ -25,13 +25,13 @@ if TYPE_CHECKING:
     from dmtable.errors import DeviceLookupError as DeviceLookupError
     from dmtable.errors import DmtableError as DmtableError
     from dmtable.errors import IoctlError as IoctlError
-    from dmtable.errors import TableError as TableError
     from dmtable.errors import UsageError as UsageError
     from dmtable.io.device import BlockDevice as BlockDevice
     from dmtable.io.file import FileDevice as FileDevice
     from dmtable.io.memory import MemoryDevice as MemoryDevice
     from dmtable.language.diagnostics import Diagnostic as Diagnostic
     from dmtable.language.diagnostics import Severity as Severity
+    from dmtable.language.diagnostics import TableError as TableError
     from dmtable.language.parser import parse as parse
     from dmtable.language.tree import Line as Line
     from dmtable.language.tree import Span as Span
@@ -47,7 +47,7 @@ _HOME = {
     "DeviceLookupError": "dmtable.errors",
     "DmtableError": "dmtable.errors",
     "IoctlError": "dmtable.errors",
-    "TableError": "dmtable.errors",
+    "TableError": "dmtable.language.diagnostics",
     "UsageError": "dmtable.errors",
     "BlockDevice": "dmtable.io.device",
     "FileDevice": "dmtable.io.file",

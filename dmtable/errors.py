@@ -2,17 +2,14 @@
 
 Bad input of any kind (text, files, device sizes, requests) ends in one of these and never in a
 traceback of something else. I/O that a device fails is the exception: it stays the OSError it is,
-so that callers handle an emulated disk as they handle a real one.
+so that callers handle an emulated disk as they handle a real one. TableError stands with the
+diagnostics that it carries.
 """
 
 from __future__ import annotations
 
 import errno as _errno
 from collections.abc import Sequence
-from typing import TYPE_CHECKING
-
-if TYPE_CHECKING:
-    from dmtable.language.diagnostics import Diagnostic
 
 
 class DmtableError(Exception):
@@ -28,23 +25,6 @@ class DmsetupError(DmtableError):
 
     Its last line, `Command failed.`, is left to whoever prints it.
     """
-
-
-class TableError(DmtableError):
-    """A table that cannot be read, with every finding that says so.
-
-    `diagnostics` holds at least one finding of severity error, in the order of the text.
-    """
-
-    def __init__(self, diagnostics: Sequence[Diagnostic], source_name: str = "<table>") -> None:
-        self.diagnostics = tuple(diagnostics)
-        self.source_name = source_name
-        first = self.diagnostics[0]
-        more = len(self.diagnostics) - 1
-        super().__init__(
-            f"{source_name}:{first.span.line}:{first.span.column}: {first.code} {first.what}"
-            + (f" (and {more} more)" if more else "")
-        )
 
 
 class ErrnoError(DmtableError):

@@ -13,8 +13,9 @@ from collections.abc import Iterator
 from dataclasses import dataclass, replace
 
 from dmtable.cli.files import STDIN, display_name, read_text, show_refusal, write_out
-from dmtable.errors import DmtableError, TableError, UsageError
+from dmtable.errors import DmtableError, UsageError
 from dmtable.language.concise import ConciseDevice, ConciseError, read_concise, write_concise
+from dmtable.language.diagnostics import TableError
 from dmtable.language.kernel_text import write_kernel_text
 from dmtable.language.parser import parse
 from dmtable.language.tree import Table

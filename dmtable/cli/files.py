@@ -8,7 +8,8 @@ import sys
 from collections.abc import Iterable
 from contextlib import suppress
 
-from dmtable.errors import TableError, UsageError
+from dmtable.errors import UsageError
+from dmtable.language.diagnostics import TableError
 from dmtable.language.tree import Source
 
 STDIN = "-"

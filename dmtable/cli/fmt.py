@@ -11,7 +11,8 @@ import argparse
 import sys
 
 from dmtable.cli.files import STDIN, display_name, read_text, replace_text, show_refusal, write_out
-from dmtable.errors import TableError, UsageError
+from dmtable.errors import UsageError
+from dmtable.language.diagnostics import TableError
 from dmtable.language.pretty import pretty
 
 

@@ -12,8 +12,8 @@ from typing import TYPE_CHECKING
 from dmtable.cli.files import STDIN, display_name, read_text, show_refusal
 from dmtable.core.devices import Lookup
 from dmtable.core.paper import Disks, PaperStack
-from dmtable.errors import DmtableError, IoctlError, TableError, UsageError
-from dmtable.language.diagnostics import Severity
+from dmtable.errors import DmtableError, IoctlError, UsageError
+from dmtable.language.diagnostics import Severity, TableError
 from dmtable.language.parser import parse
 from dmtable.language.tree import Columns, Role, Table
 

@@ -20,13 +20,13 @@ from dmtable.core.bio import Bio, Op, run_flat, submit
 from dmtable.core.compiled import CompiledIo, SlowWay, compile_io
 from dmtable.core.devices import DmDev, Number
 from dmtable.core.extents import ExtentMap
+from dmtable.core.md_file import MdFile
 from dmtable.core.table import LiveTable
 from dmtable.core.target import MapResult, Target
 from dmtable.io.device import BlockDevice, Buffer
 from dmtable.units import SECTOR_BYTES, SECTOR_SHIFT
 
 if TYPE_CHECKING:
-    from dmtable.core.md_file import MdFile
     from dmtable.runtime.runtime import Condition, Runtime
 
 _ODD = SECTOR_BYTES - 1
@@ -150,9 +150,8 @@ class MappedDevice(BlockDevice):
 
     def open(self) -> MdFile:
         """A file object on the md. While it is open the md counts as used, and cannot be removed."""
-        from dmtable.core.md_file import MdFile
-
-        return MdFile(self)
+        self.opened_by(1)
+        return MdFile(self, lambda: self.opened_by(-1))
 
     def close(self) -> None:
         """Nothing: an md ends when its DeviceMapper removes it."""

@@ -4,25 +4,26 @@ from __future__ import annotations
 
 import io
 import os
+from collections.abc import Callable
 from typing import TYPE_CHECKING
+
+from dmtable.io.device import BlockDevice
 
 if TYPE_CHECKING:
     from _typeshed import ReadableBuffer, WriteableBuffer
-
-    from dmtable.core.mapped_device import MappedDevice
 
 
 class MdFile(io.RawIOBase):
     """A raw, unbuffered file over an md: positions and sizes are multiples of 512 bytes, else OSError EINVAL.
 
-    The md counts as open until `close`.
+    `on_close` is called once, by `close`.
     """
 
-    def __init__(self, md: MappedDevice) -> None:
+    def __init__(self, md: BlockDevice, on_close: Callable[[], None]) -> None:
         super().__init__()
         self._md = md
+        self._on_close = on_close
         self._at = 0
-        md.opened_by(1)
 
     def readable(self) -> bool:
         return True
@@ -59,5 +60,5 @@ class MdFile(io.RawIOBase):
 
     def close(self) -> None:
         if not self.closed:
-            self._md.opened_by(-1)
+            self._on_close()
         super().close()

@@ -7,12 +7,12 @@ A *diagnostic* is a finding with its place in the text; it is what users see.
 from __future__ import annotations
 
 from bisect import bisect_right, insort
-from collections.abc import Iterable
+from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 from enum import StrEnum
 from operator import itemgetter
 
-from dmtable.errors import errno_name
+from dmtable.errors import DmtableError, errno_name
 from dmtable.language.tree import Line, Span
 
 
@@ -125,6 +125,23 @@ class Diagnostic:
     def kernel_text(self) -> str | None:
         """The kernel's literal log text, None where it would not refuse."""
         return self.refusal.text if self.refusal else None
+
+
+class TableError(DmtableError):
+    """A table that cannot be read, with every finding that says so.
+
+    `diagnostics` holds at least one finding of severity error, in the order of the text.
+    """
+
+    def __init__(self, diagnostics: Sequence[Diagnostic], source_name: str = "<table>") -> None:
+        self.diagnostics = tuple(diagnostics)
+        self.source_name = source_name
+        first = self.diagnostics[0]
+        more = len(self.diagnostics) - 1
+        super().__init__(
+            f"{source_name}:{first.span.line}:{first.span.column}: {first.code} {first.what}"
+            + (f" (and {more} more)" if more else "")
+        )
 
 
 def diagnose(

@@ -17,7 +17,8 @@ import re
 from collections.abc import Iterator
 from typing import Any
 
-from dmtable.errors import DmtableError, TableError
+from dmtable.errors import DmtableError
+from dmtable.language.diagnostics import TableError
 from dmtable.language.numbers import U64
 from dmtable.language.parser import parse
 from dmtable.language.tree import Columns, Table

@@ -11,9 +11,8 @@ import re
 from collections.abc import Sequence
 from itertools import pairwise
 
-from dmtable.errors import TableError
 from dmtable.language import rules
-from dmtable.language.diagnostics import Diagnostic, Edit, Fix, Rule, Severity, diagnose
+from dmtable.language.diagnostics import Diagnostic, Edit, Fix, Rule, Severity, TableError, diagnose
 from dmtable.language.grammar import REPLICATORS, make_line
 from dmtable.language.head import HeadReader, has_name, is_numeric, shown, utf8
 from dmtable.language.lines import LogicalLine

@@ -12,9 +12,9 @@ from hypothesis import strategies as st
 
 from dmtable.checks import check, first_refusal
 from dmtable.core.device_mapper import DeviceMapper
-from dmtable.errors import IoctlError, TableError
+from dmtable.errors import IoctlError
 from dmtable.io.memory import MemoryDevice
-from dmtable.language.diagnostics import Diagnostic, Severity
+from dmtable.language.diagnostics import Diagnostic, Severity, TableError
 from dmtable.units import SECTOR_BYTES
 from tests.language.recorded import Step, cases
 

@@ -10,8 +10,9 @@ import pytest
 from dmtable.core.bio import Bio, Op
 from dmtable.core.device_mapper import DeviceMapper
 from dmtable.core.table import TargetSpec
-from dmtable.errors import IoctlError, TableError
+from dmtable.errors import IoctlError
 from dmtable.io.memory import MemoryDevice
+from dmtable.language.diagnostics import TableError
 from dmtable.language.parser import parse
 from dmtable.units import SECTOR_BYTES
 from tests.core.disks import mapper_with, sector

@@ -8,8 +8,7 @@ import pytest
 from hypothesis import assume, given
 from hypothesis import strategies as st
 
-from dmtable.errors import TableError
-from dmtable.language.diagnostics import Diagnostic, Severity, apply_fixes
+from dmtable.language.diagnostics import Diagnostic, Severity, TableError, apply_fixes
 from dmtable.language.dmsetup_text import read_dmsetup_text
 from dmtable.language.kernel_words import quote_params, split_args
 from dmtable.language.parser import LINE_BYTES, parse, read, read_bytes

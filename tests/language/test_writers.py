@@ -12,7 +12,8 @@ import pytest
 from hypothesis import example, given
 from hypothesis import strategies as st
 
-from dmtable.errors import DmtableError, TableError
+from dmtable.errors import DmtableError
+from dmtable.language.diagnostics import TableError
 from dmtable.language.dmsetup_text import read_dmsetup_text
 from dmtable.language.json_form import JsonTableError, read_json, write_json
 from dmtable.language.kernel_text import write_kernel_text
