@@ -78,8 +78,7 @@ class _Scanner:
         if not text.isascii() or "#" in text or "\\" in text:
             return False
         # Bytes split at our blanks and no others. No word is `#`, so where every sixth is one, each line has five.
-        data = text.encode() if text.endswith("\n") else text.encode() + b"\n"
-        words = data.replace(b"\n", b" # ").split()
+        words = text.encode().replace(b"\n", b" # ").split()
         rows, rest = divmod(len(words), 6)
         if not rows or rest or words[2::6].count(b"linear") != rows or words[5::6].count(b"#") != rows:
             return False
