@@ -98,13 +98,13 @@ def test_no_write_lands_on_a_file_that_was_swapped_away(lines: str, files: list[
             dm.suspend(md)
             # What the reader may see once after the swap, if its write still went to the old file.
             left_behind = int.from_bytes(files[1 - swap % 2].pread(8, 0), "big")
-            dm.resume(md)
-            read, write = md.pread, md.pwrite
             image = old.pread(16 * SECTOR_BYTES, 0)
+            dm.resume(md)
             before = written
             while thread.is_alive() and written < before + 2:
                 pass
             assert old.pread(16 * SECTOR_BYTES, 0) == image
+            read, write = md.pread, md.pwrite
         stop = True
         thread.join()
         assert int.from_bytes(md.pread(8 * 64, 0)[:8], "big") == written
@@ -122,5 +122,7 @@ def test_an_empty_file_is_not_judged_and_never_grows(tmp_path: Path) -> None:
             with pytest.raises(OSError, match="Errno 5"):
                 call()
         assert md.pwrite(bytes(SECTOR_BYTES), 8 * SECTOR_BYTES) == SECTOR_BYTES
+        assert md.compiled is not None
+        assert list(md.compiled.map.starts) == [0, 8, 16]
         device.close()
     assert path.stat().st_size == 0
