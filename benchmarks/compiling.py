@@ -13,20 +13,22 @@ from dmtable.io.memory import MemoryDevice
 from dmtable.language.parser import parse
 
 DEVICES = 40
-DEVICE_SECTORS = 1 << 24
+DEVICE_SECTORS = 1 << 27
 SPLIT = "bare `split` of each line"
 
 
 def linear_text(lines: int) -> str:
-    """A table as a volume manager makes it: lines of many lengths over many devices."""
+    """A table as a volume manager makes it: lines of many lengths, each device used from its beginning on."""
     chance = random.Random(7)
     start = 0
+    used = [2048] * DEVICES
     parts = []
     for _ in range(lines):
         length = chance.choice((8, 64, 128, 1024, 8192))
         device = chance.randrange(DEVICES)
-        parts.append(f"{start} {length} linear /dev/vg/pv{device:02} {chance.randrange(DEVICE_SECTORS - 8192)}\n")
+        parts.append(f"{start} {length} linear /dev/vg/pv{device:02} {used[device]}\n")
         start += length
+        used[device] += length
     return "".join(parts)
 
 

@@ -9,7 +9,7 @@ from dmtable.errors import UsageError
 SECTOR_SHIFT = 9
 SECTOR_BYTES = 1 << SECTOR_SHIFT
 
-_AMOUNT = re.compile(r"(\d+)([sbkmgt]?)", re.IGNORECASE)
+_AMOUNT = re.compile(r"([0-9]{1,40})([sbkmgt]?)", re.IGNORECASE)
 _UNIT_BYTES = {"": SECTOR_BYTES, "s": SECTOR_BYTES, "b": 1, "k": 1 << 10, "m": 1 << 20, "g": 1 << 30, "t": 1 << 40}
 
 

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from bisect import bisect_left
 from collections.abc import Iterator, Sequence
+from dataclasses import replace
 from functools import cached_property
 
 from dmtable.core.layout import MAX_SECTORS, LayoutFault, layout_faults
@@ -122,10 +123,12 @@ class Layout:
     def _misordered(self, line: Line, refusal: Refusal) -> Diagnostic:
         lines = self._table.lines
         text = self._table.source.text
+        places = [_with_comment(text, each) for each in lines]
+        ordered = sorted(range(len(lines)), key=lambda index: lines[index].start)
         edits = tuple(
-            Edit(old.span, text[new.span.start : new.span.end])
-            for old, new in zip(lines, sorted(lines, key=lambda each: each.start), strict=True)
-            if old is not new
+            Edit(place, text[places[index].start : places[index].end])
+            for place, index in zip(places, ordered, strict=True)
+            if place is not places[index]
         )
         what = f"the line for sector {line.start} stands where the one for sector {self._end} belongs"
         fix = Fix("put the lines in order", edits)
@@ -134,8 +137,11 @@ class Layout:
     def _filler(self, line: Line, begin: int) -> Fix | None:
         """An `error` line for the sectors before this one, where no other line claims any of them."""
         at = bisect_left(self._stretches, (begin, 0))
-        if at < len(self._stretches) and self._stretches[at][0] < line.start:
+        near = self._stretches[at : at + 2]
+        if near and near[0][0] < line.start:
             return None
+        if len(near) == 2 and near[1][0] < near[0][1]:
+            return None  # the line reaches into the next one, so it is its start that is wrong
         source = self._table.source
         text = f"{begin} {line.start - begin} error"
         at = source.line_starts[line.span.line - 1]
@@ -162,6 +168,13 @@ class Layout:
                 return False
             at = end
         return not self._unread
+
+
+def _with_comment(text: str, line: Line) -> Span:
+    """A line with the comment behind it, which goes where the line goes."""
+    newline = text.find("\n", line.span.end)
+    end = len(text) if newline < 0 else newline
+    return replace(line.span, end=line.span.start + len(text[line.span.start : end].rstrip()))
 
 
 def _is_repeat(line: Line, previous: Line) -> bool:

@@ -19,7 +19,7 @@ from dataclasses import dataclass
 
 from dmtable.checks import check
 from dmtable.checks.devices import Devices, Sizes, lookup_in
-from dmtable.cli.files import STDIN, display_name, read_text, replace_text, write_out
+from dmtable.cli.files import STDIN, check_root, display_name, read_text, replace_text, write_out
 from dmtable.core.devices import DeviceTable
 from dmtable.errors import UsageError
 from dmtable.language.diagnostics import Diagnostic, Severity, apply_fixes
@@ -83,8 +83,7 @@ def _devices(arguments: argparse.Namespace) -> Iterator[Devices]:
     if arguments.devices:
         yield _read_sizes(arguments.devices)
     elif arguments.root:
-        if not os.path.isdir(arguments.root):
-            raise UsageError(f"--root {arguments.root}: not a folder")
+        check_root(arguments.root)
         table = DeviceTable(arguments.root)
         try:
             yield lookup_in(table)
@@ -99,7 +98,7 @@ def _read_sizes(path: str) -> Sizes:
 
     try:
         sizes = json.loads(read_text(path))
-    except ValueError as error:
+    except (ValueError, RecursionError) as error:
         raise UsageError(f"--devices {path}: not JSON: {error}") from error
     if not isinstance(sizes, dict):
         raise UsageError(f"--devices {path}: not a JSON object of devices and sizes")
@@ -136,18 +135,21 @@ def _mend(
 ) -> tuple[str, list[Diagnostic]]:
     """Applies fixes until none is left and writes the result; returns it with what remains."""
     original = text
+    mended = []
     for _ in range(_MOST_ROUNDS):
         text, applied = apply_fixes(text, found)
         if not applied:
             break
         for each in applied:
             assert each.fix is not None
-            print(f"{display_name(path)}:{each.span.line}: {each.code} mended: {each.fix.title}", file=sys.stderr)
+            mended.append(f"{display_name(path)}:{each.span.line}: {each.code} mended: {each.fix.title}")
         found = find(text)
     if path == STDIN:
         write_out([text])
     elif text != original:
         replace_text(path, text)
+    for line in mended:
+        print(line, file=sys.stderr)
     return text, found
 
 

@@ -7,6 +7,7 @@ import stat
 import sys
 from collections.abc import Iterable
 from contextlib import suppress
+from typing import BinaryIO
 
 from dmtable.errors import UsageError
 from dmtable.language.diagnostics import TableError
@@ -27,13 +28,26 @@ def read_text(path: str) -> str:
     """
     try:
         if path == STDIN:
-            data = sys.stdin.buffer.read()
+            data = standard_input().read()
         else:
             with open(path, "rb") as file:
                 data = file.read()
     except OSError as error:
         raise UsageError(f"cannot read {display_name(path)}: {error.strerror}") from error
     return data.decode("utf-8", "surrogateescape")
+
+
+def standard_input() -> BinaryIO:
+    """Standard input as bytes. Raises UsageError where it is closed."""
+    if sys.stdin is None:
+        raise UsageError(f"cannot read {display_name(STDIN)}: it is closed")
+    return sys.stdin.buffer
+
+
+def check_root(root: str | None) -> None:
+    """Raises UsageError where the folder that --root names is none."""
+    if root is not None and not os.path.isdir(root):
+        raise UsageError(f"--root {root}: not a folder")
 
 
 def write_out(pieces: Iterable[str]) -> None:

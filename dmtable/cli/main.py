@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import argparse
 import importlib
+import io
 import os
 import sys
 from collections.abc import Sequence
@@ -20,13 +21,33 @@ _VERBS = {
     "write": "dmtable.cli.write",
     "shell": "dmtable.cli.shell",
 }
+_HELP_WIDTH = 100
+_EXIT_FAILURE = 1
 _EXIT_USAGE = 2
 _EXIT_INTERRUPTED = 130
 
 
 def main(argv: Sequence[str] | None = None) -> int:
-    """Runs one verb. Exit status: 0 done and nothing found, 1 findings or failure, 2 usage."""
-    arguments = list(sys.argv[1:] if argv is None else argv)
+    """Runs one verb. Exit status: 0 done and nothing found, 1 findings or failure, 2 usage, or output that is lost."""
+    _prepare_output()
+    try:
+        try:
+            return _dispatch(list(sys.argv[1:] if argv is None else argv))
+        finally:
+            sys.stdout.flush()
+    except BrokenPipeError:
+        _drop_output()
+        return _EXIT_FAILURE
+    except OSError as error:
+        # Only our own output is left to fail here: whoever opens a file says what became of it.
+        _drop_output()
+        print(f"dmtable: cannot write the output: {error.strerror}", file=sys.stderr)
+        return _EXIT_USAGE
+    except KeyboardInterrupt:
+        return _EXIT_INTERRUPTED
+
+
+def _dispatch(arguments: list[str]) -> int:
     if arguments and arguments[0] in _VERBS:
         return _run(arguments[0], arguments[1:])
     if arguments in (["--version"], ["-V"]):
@@ -47,26 +68,39 @@ def _run(verb: str, arguments: list[str]) -> int:
     from dmtable.errors import DmtableError, UsageError
 
     module = importlib.import_module(_VERBS[verb])
-    parser = argparse.ArgumentParser(
-        prog=f"dmtable {verb}", description=module.__doc__, formatter_class=argparse.RawDescriptionHelpFormatter
-    )
+    parser = argparse.ArgumentParser(prog=f"dmtable {verb}", description=module.__doc__, formatter_class=_Help)
     module.add_arguments(parser)
     try:
         status: int = module.run(parser.parse_intermixed_args(arguments))
-        sys.stdout.flush()
     except UsageError as error:
         print(f"dmtable {verb}: {error}", file=sys.stderr)
         return _EXIT_USAGE
     except DmtableError as error:
         print(f"dmtable {verb}: {error}", file=sys.stderr)
-        return 1
-    except BrokenPipeError:
-        # Whoever read us has gone; keep Python from saying so once more at its end.
-        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
-        return 1
-    except KeyboardInterrupt:
-        return _EXIT_INTERRUPTED
+        return _EXIT_FAILURE
     return status
+
+
+class _Help(argparse.RawDescriptionHelpFormatter):
+    """Help of one width: each option that is added would ask how wide the terminal is, which loads half of shutil."""
+
+    def __init__(self, prog: str) -> None:
+        super().__init__(prog, width=_HELP_WIDTH)
+
+
+def _prepare_output() -> None:
+    """Output is UTF-8 as tables are, whatever the locale says; what goes to a closed stream goes nowhere."""
+    if sys.stdout is None:
+        sys.stdout = os.fdopen(os.open(os.devnull, os.O_WRONLY), "w")
+    if sys.stderr is None:
+        sys.stderr = os.fdopen(os.open(os.devnull, os.O_WRONLY), "w")
+    if isinstance(sys.stdout, io.TextIOWrapper):
+        sys.stdout.reconfigure(encoding="utf-8", errors="surrogateescape")
+
+
+def _drop_output() -> None:
+    """Keeps Python from saying once more at its end that nobody takes what is left."""
+    os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
 
 
 def _overview() -> str:

@@ -34,12 +34,14 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
 
 
 def run(args: argparse.Namespace) -> int:
-    from dmtable.cli.files import read_text
+    from dmtable.cli.files import check_root, read_text
     from dmtable.control.dispatch import LocalControl
     from dmtable.core.device_mapper import DeviceMapper
 
-    at_prompt = args.script == "-" and sys.stdin.isatty()
-    lines = _prompted() if at_prompt else iter(read_text(args.script).splitlines())
+    check_root(args.root)
+    at_prompt = args.script == "-" and sys.stdin is not None and sys.stdin.isatty()
+    # Cut at newlines only: splitlines() would cut a table at blanks of the kernel's as well, as form feeds.
+    lines = _prompted() if at_prompt else iter(read_text(args.script).split("\n"))
     with DeviceMapper(root=args.root) as mapper:
         control = LocalControl(mapper)
         first_failure = 0

@@ -9,7 +9,7 @@ from collections.abc import Iterable, Iterator
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
-from dmtable.cli.files import STDIN, display_name, read_text, show_refusal
+from dmtable.cli.files import STDIN, check_root, display_name, read_text, show_refusal
 from dmtable.core.devices import Lookup
 from dmtable.core.paper import Disks, PaperStack
 from dmtable.errors import DmtableError, IoctlError, UsageError
@@ -97,7 +97,7 @@ def in_order(tables: Iterable[NamedTable]) -> list[NamedTable]:
 
 def open_disks(root: str | None) -> Disks:
     """What a stack on paper stands on; closed by its context manager. Raises UsageError where the root is no folder."""
-    _check_root(root)
+    check_root(root)
     return Disks(root)
 
 
@@ -119,7 +119,7 @@ def running_stack(tables: Iterable[NamedTable], root: str | None) -> DeviceMappe
 
     from dmtable.core.device_mapper import DeviceMapper
 
-    _check_root(root)
+    check_root(root)
     ordered = in_order(tables)
     taken = {table.minor for table in ordered}
     free = (minor for minor in count() if minor not in taken)
@@ -189,11 +189,6 @@ def _names_used(table: Table, by_name: dict[str, NamedTable], by_word: dict[str,
         used |= {by_word[word].name for word in words if word in by_word}
         used |= {word for word in devices if word in by_name}
     return used
-
-
-def _check_root(root: str | None) -> None:
-    if root is not None and not os.path.isdir(root):
-        raise UsageError(f"--root {root}: not a folder")
 
 
 def _refused(table: NamedTable, error: IoctlError, lookup: Lookup) -> DmtableError:

@@ -16,7 +16,7 @@ import sys
 from contextlib import ExitStack, suppress
 from typing import BinaryIO
 
-from dmtable.cli.files import STDIN, display_name
+from dmtable.cli.files import STDIN, display_name, standard_input
 from dmtable.cli.transfer import Stopped, add_transfer_arguments, byte_range, flush, open_stack, write_stream
 from dmtable.errors import UsageError
 from dmtable.units import SECTOR_SHIFT
@@ -59,7 +59,7 @@ def run(arguments: argparse.Namespace) -> int:
 
 def _open(path: str, closing: ExitStack) -> BinaryIO:
     if path == STDIN:
-        return sys.stdin.buffer
+        return standard_input()
     try:
         return closing.enter_context(open(path, "rb"))
     except OSError as error:

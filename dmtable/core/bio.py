@@ -100,17 +100,24 @@ _running = _Running()
 
 
 def run_flat(step: Callable[[], None]) -> None:
-    """Runs the step, or queues it where this thread is already inside one: depth of stacks, not of calls."""
+    """Runs the step, or queues it where this thread is already inside one: depth of stacks, not of calls.
+
+    A step that raises does not keep the others from running, for bios wait for them; the last error is raised.
+    """
     steps = _running.steps
     if steps is not None:
         steps.append(step)
         return
     steps = _running.steps = deque((step,))
-    try:
-        while steps:
+    failed: BaseException | None = None
+    while steps:
+        try:
             steps.popleft()()
-    finally:
-        _running.steps = None
+        except BaseException as error:
+            failed = error
+    _running.steps = None
+    if failed is not None:
+        raise failed
 
 
 def submit(device: BlockDevice, bio: Bio) -> None:
@@ -143,5 +150,9 @@ def serve(device: BlockDevice, bio: Bio) -> None:
             device.write_zeroes(offset, length)
     except OSError as error:
         bio.complete(error.errno or errno.EIO)
+    except BaseException:
+        # An interrupt, perhaps: the bio is over all the same, or no suspend could ever end.
+        bio.complete(errno.EIO)
+        raise
     else:
         bio.complete()

@@ -2,8 +2,12 @@
 
 Each closure enters the gate, *then* tests that its map is alive, does the I/O and leaves. Whoever
 changes a table kills the map, *then* waits until the gate is empty. Either the I/O saw the map dead and
-turned away, or the change waits for it: there is no lock on the way (a Dekker handshake; list.append
-and list.pop are single steps of the interpreter).
+turned away, or the change waits for it: there is no lock on the way (a Dekker handshake; adding a token
+to a list and deleting one are single steps of the interpreter).
+
+A token is added and deleted by operators and not by calls, because only at a call does the interpreter
+look for signals: a Ctrl-C between entering and `try` would leave a token behind, and nobody could ever
+suspend the md again.
 
 What a closure does not do itself (odd sizes, the end of the device, sectors that are not static, a
 dead map) it hands to the md's own slow way, with the gate left first: the slow way may block.
@@ -23,6 +27,7 @@ from dmtable.runtime.runtime import Condition
 from dmtable.units import SECTOR_BYTES, SECTOR_SHIFT
 
 _ODD = SECTOR_BYTES - 1
+_TOKEN = (None,)
 
 Pread = Callable[[int, int], bytes]
 Pwrite = Callable[[Buffer, int], int]
@@ -44,7 +49,7 @@ class SlowWay:
     write_zeroes: OnRange
 
 
-@dataclass(frozen=True, slots=True)
+@dataclass(frozen=True, slots=True, eq=False)
 class CompiledIo:
     """A map at work. `kill` turns all comers away; `wait_empty` returns when the last one inside has left."""
 
@@ -62,7 +67,6 @@ class CompiledIo:
 def compile_io(extents: ExtentMap, slow: SlowWay, drained: Condition, *, read_only: bool) -> CompiledIo:
     """Closures over everything they need; `drained` is notified when the last I/O leaves a dead map."""
     tokens: list[None] = []
-    enter, leave = tokens.append, tokens.pop
     alive = True
     size = extents.size << SECTOR_SHIFT
     starts, deltas, slots = extents.starts, extents.deltas, extents.slots
@@ -98,7 +102,8 @@ def compile_io(extents: ExtentMap, slow: SlowWay, drained: Condition, *, read_on
         return _on_pieces(extents.pieces, offset, len(view), lambda device, at, part: device.pwrite(view[part], at))
 
     def pread_file(length: int, offset: int) -> bytes:
-        enter(None)
+        nonlocal tokens
+        tokens += _TOKEN
         try:
             if alive and 0 <= offset < offset + length <= size and not (offset | length) & _ODD:
                 data = os_pread(fd, length, offset + delta)
@@ -108,16 +113,17 @@ def compile_io(extents: ExtentMap, slow: SlowWay, drained: Condition, *, read_on
                 if read_pieces(memoryview(buffer), offset):
                     return bytes(buffer)
         finally:
-            leave()
+            del tokens[-1]
             if not alive:
                 left_dead()
         return slow.pread(length, offset)
 
     def pwrite_file(data: Buffer, offset: int) -> int:
+        nonlocal tokens
         if data.__class__ is not bytes:
             data = memoryview(data).cast("B")
         length = len(data)
-        enter(None)
+        tokens += _TOKEN
         try:
             if alive and 0 <= offset < offset + length <= size and not (offset | length) & _ODD:
                 if os_pwrite(fd, data, offset + delta) == length:
@@ -125,13 +131,14 @@ def compile_io(extents: ExtentMap, slow: SlowWay, drained: Condition, *, read_on
                 if write_pieces(memoryview(data), offset):
                     return length
         finally:
-            leave()
+            del tokens[-1]
             if not alive:
                 left_dead()
         return slow.pwrite(data, offset)
 
     def pread(length: int, offset: int) -> bytes:
-        enter(None)
+        nonlocal tokens
+        tokens += _TOKEN
         try:
             if alive and 0 <= offset < (until := offset + length) <= size and not (offset | length) & _ODD:
                 row = buckets[offset >> shift]
@@ -147,16 +154,17 @@ def compile_io(extents: ExtentMap, slow: SlowWay, drained: Condition, *, read_on
                 if read_pieces(memoryview(buffer), offset):
                     return bytes(buffer)
         finally:
-            leave()
+            del tokens[-1]
             if not alive:
                 left_dead()
         return slow.pread(length, offset)
 
     def pwrite(data: Buffer, offset: int) -> int:
+        nonlocal tokens
         if data.__class__ is not bytes:
             data = memoryview(data).cast("B")
         length = len(data)
-        enter(None)
+        tokens += _TOKEN
         try:
             if alive and 0 <= offset < (until := offset + length) <= size and not (offset | length) & _ODD:
                 row = buckets[offset >> shift]
@@ -170,48 +178,49 @@ def compile_io(extents: ExtentMap, slow: SlowWay, drained: Condition, *, read_on
                 if write_pieces(memoryview(data), offset):
                     return length
         finally:
-            leave()
+            del tokens[-1]
             if not alive:
                 left_dead()
         return slow.pwrite(data, offset)
 
     def pread_into(buffer: bytearray | memoryview, offset: int) -> int:
+        nonlocal tokens
         view = memoryview(buffer).cast("B")
         length = len(view)
-        enter(None)
+        tokens += _TOKEN
         try:
             ours = alive and 0 <= offset < offset + length <= size and not (offset | length) & _ODD
             if ours and read_pieces(view, offset):
                 return length
         finally:
-            leave()
+            del tokens[-1]
             if not alive:
                 left_dead()
         return slow.pread_into(view, offset)
 
     def flush() -> None:
-        enter(None)
+        nonlocal tokens
+        tokens += _TOKEN
         try:
             if alive and None not in extents.leaves:
-                for device in extents.leaves:
-                    assert device is not None
-                    device.flush()
+                _on_each(device.flush for device in extents.leaves if device is not None)
                 return
         finally:
-            leave()
+            del tokens[-1]
             if not alive:
                 left_dead()
         slow.flush()
 
     def on_range(act: OnPiece, otherwise: OnRange) -> OnRange:
         def call(offset: int, length: int) -> None:
-            enter(None)
+            nonlocal tokens
+            tokens += _TOKEN
             try:
                 ours = alive and 0 <= offset < offset + length <= size and not (offset | length) & _ODD
                 if ours and _on_pieces(extents.ranges, offset, length, act):
                     return
             finally:
-                leave()
+                del tokens[-1]
                 if not alive:
                     left_dead()
             otherwise(offset, length)
@@ -235,26 +244,31 @@ def compile_io(extents: ExtentMap, slow: SlowWay, drained: Condition, *, read_on
 
 
 def _on_pieces(cut: Callable[[int, int], Iterable[Piece]], offset: int, length: int, act: OnPiece) -> bool:
-    """Acts on each piece of a range; False, and nothing done, where one of them is not static.
-
-    One that fails does not keep the others from being done, as bios do not either; the last error is raised.
-    """
+    """Acts on each piece of a range, as bios would; False, and nothing done, where one of them is not static."""
     pieces = list(cut(offset >> SECTOR_SHIFT, length >> SECTOR_SHIFT))
     if any(device is None for device, _, _ in pieces):
         return False
     at = 0
-    failed: OSError | None = None
+    calls: list[Callable[[], object]] = []
     for device, sector, count in pieces:
         assert device is not None
         end = at + (count << SECTOR_SHIFT)
+        calls.append(partial(act, device, sector << SECTOR_SHIFT, slice(at, end)))
+        at = end
+    _on_each(calls)
+    return True
+
+
+def _on_each(calls: Iterable[Callable[[], object]]) -> None:
+    """Makes every call. One that fails does not keep the others from it; the last error is raised."""
+    failed: OSError | None = None
+    for call in calls:
         try:
-            act(device, sector << SECTOR_SHIFT, slice(at, end))
+            call()
         except OSError as error:
             failed = error
-        at = end
     if failed is not None:
         raise failed
-    return True
 
 
 def _calls(backend: Backend) -> tuple[Pread, Pwrite]:

@@ -7,8 +7,10 @@ from __future__ import annotations
 
 import errno
 import os
+import re
 from collections import deque
 from collections.abc import Iterator
+from contextlib import suppress
 
 from dmtable.core.devices import MAX_MINOR, DeviceTable, DmDev, Lookup, Number, read_number
 from dmtable.core.mapped_device import MappedDevice
@@ -26,6 +28,7 @@ from dmtable.runtime.threads import ThreadRuntime
 DM_MAJOR = 253
 MAX_NAME, MAX_UUID = 127, 128
 _LOG_LINES = 10_000
+_DM_PATH = re.compile(r"/dev/dm-(0|[1-9][0-9]{0,6})")
 
 
 class DeviceMapper:
@@ -57,7 +60,7 @@ class DeviceMapper:
         self._mds: dict[str, MappedDevice] = {}
         self._stack = Stack(self.runtime)
         self._names = self._stack.lock
-        """Guards names and numbers too: both change only when an md comes or goes."""
+        """Guards names, numbers and what mds have open too: these change only when mds or tables come or go."""
 
     def __enter__(self) -> DeviceMapper:
         return self
@@ -139,7 +142,7 @@ class DeviceMapper:
             raise self._refuse(errno.EINVAL, "ioctl: name not supplied when creating device")
         if "/" in name:
             raise self._refuse(errno.EINVAL, "ioctl: device name cannot contain '/'")
-        if len(os.fsencode(name)) > MAX_NAME or len(os.fsencode(uuid)) > MAX_UUID:
+        if _length_bytes(name) > MAX_NAME or _length_bytes(uuid) > MAX_UUID:
             raise IoctlError(errno.EINVAL, f"a name has at most {MAX_NAME} bytes and a uuid {MAX_UUID}")
         with self._names:
             taken = {md.number[1] for md in self._mds.values()}
@@ -231,16 +234,20 @@ class DeviceMapper:
         ENXIO where it is removed already.
         """
         with self._names:
-            if self._mds.get(md.name) is not md:
+            if self._mds.get(md.name) is not md or md.ending:
                 raise IoctlError(errno.ENXIO, f"{md.name} is removed already")
-            if md.open_count:
+            if not md.end_unless_open():
                 if not deferred:
                     raise IoctlError(errno.EBUSY, f"{md.name} is in use ({md.open_count} times)")
                 md.deferred_remove = True
                 return
-            del self._mds[md.name]
         with md.changing:
-            self._suspend_io(md)
+            try:
+                self._suspend_io(md)
+            except BaseException:
+                # Whoever waits may be interrupted; then the md goes on as it was.
+                md.stay()
+                raise
             self._drop(md)
 
     def by_uuid(self, uuid: str) -> MappedDevice | None:
@@ -256,15 +263,16 @@ class DeviceMapper:
     def lookup(self, word: str) -> DmDev:
         """The device that a table's word means. Raises DeviceLookupError with the kernel's errno."""
         number = read_number(word)
-        if number is None:
-            md = self._md_by_path(word)
-            if md is None:
-                return self._devices.by_path(word)
-        elif number[0] != DM_MAJOR:
-            return self._devices.by_number(number)
-        else:
-            md = self.by_number(number)
-        if md is None:
+        with self._names:
+            if number is None:
+                md = self._md_by_path(word)
+                if md is None:
+                    return self._devices.by_path(word)
+            elif number[0] != DM_MAJOR:
+                return self._devices.by_number(number)
+            else:
+                md = self.by_number(number)
+        if md is None or md.ending:
             raise DeviceLookupError(errno.ENXIO, f"mapped device {word} does not exist")
         if md.live is None:
             raise NoLiveTableError(errno.ENXIO, f"mapped device {word} has no live table")
@@ -283,8 +291,10 @@ class DeviceMapper:
 
     def last_close(self, md: MappedDevice) -> None:
         """A removal that was deferred happens now."""
-        if md.deferred_remove and not md.removed:
-            self.remove(md, deferred=True)
+        if md.deferred_remove:
+            # Somebody may have removed it just now.
+            with suppress(IoctlError):
+                self.remove(md, deferred=True)
 
     # Inside.
 
@@ -294,7 +304,7 @@ class DeviceMapper:
         return IoctlError(number, lines[0], log)
 
     def _context(self, md: MappedDevice) -> MdContext:
-        return MdContext(md, self.lookup, self.registry, self.runtime, self._log)
+        return MdContext(md, self.lookup, self.registry, self.runtime, self._log, self._names)
 
     def _log(self, text: str) -> None:
         self.klog.append(f"device-mapper: {text}")
@@ -363,6 +373,13 @@ class DeviceMapper:
     def _md_by_path(self, path: str) -> MappedDevice | None:
         if path.startswith("/dev/mapper/"):
             return self._mds.get(path.removeprefix("/dev/mapper/"))
-        if path.startswith("/dev/dm-") and path.removeprefix("/dev/dm-").isdecimal():
-            return self.by_number((DM_MAJOR, int(path.removeprefix("/dev/dm-"))))
+        if match := _DM_PATH.fullmatch(path):
+            return self.by_number((DM_MAJOR, int(match[1])))
         return None
+
+
+def _length_bytes(text: str) -> int:
+    try:
+        return len(os.fsencode(text))
+    except UnicodeEncodeError as error:
+        raise IoctlError(errno.EINVAL, f"{text!r} has no form in bytes") from error

@@ -20,6 +20,7 @@ from dmtable.units import SECTOR_SHIFT
 
 MAX_MAJOR, MAX_MINOR = 0xFFF, 0xFFFFF
 LOOP_MAJOR = 7
+_MAX_LINKS = 40
 
 _MAJOR_MINOR = re.compile(r"([0-9]+):([0-9]+)")
 _MAJOR_MINOR_OFFSET = re.compile(r"([0-9]+):([0-9]+):([0-9]+):?")
@@ -67,7 +68,7 @@ def read_number(word: str) -> Number | None:
             raise DeviceLookupError(errno.EOVERFLOW, f"{word} is no device number: the largest is 4095:1048575")
         return major, minor
     if match := _MAJOR_MINOR_OFFSET.fullmatch(word):
-        return int(match[1]) & MAX_MAJOR, int(match[2]) & MAX_MINOR
+        return (scan_u32(match[1]) or 0) & MAX_MAJOR, (scan_u32(match[2]) or 0) & MAX_MINOR
     if match := _HEXADECIMAL.fullmatch(word):
         # new_decode_dev: 12 bits of major between the low 8 and the high 12 bits of the minor.
         packed = int(match[1], 16) & 0xFFFFFFFF
@@ -107,7 +108,8 @@ class DeviceTable:
         """The device that a path names. Raises DeviceLookupError with ENODEV."""
         if path.startswith("/") and not path.endswith("/"):
             known = self._by_path.get(os.path.normpath("/" + path.lstrip("/")))
-            if known is not None:
+            # Behind a link, `..` is not what it seems to be; only the files themselves tell.
+            if known is not None and (self.root is None or ".." not in path.split("/")):
                 return known
             if self.root is not None:
                 return self._open_below_root(path)
@@ -121,10 +123,10 @@ class DeviceTable:
         self._opened.clear()
 
     def _open_below_root(self, path: str) -> DmDev:
-        real = self._real_path(path)
-        if real in self._opened:
-            return self._opened[real]
         try:
+            real = self._real_path(path)
+            if real in self._opened:
+                return self._opened[real]
             status = os.stat(real)
             if not (stat.S_ISREG(status.st_mode) or stat.S_ISBLK(status.st_mode)):
                 raise NotBlockDeviceError(errno.ENODEV, f"{path} is neither a block device nor an image file")
@@ -132,17 +134,21 @@ class DeviceTable:
             device = FileDevice(real, read_only=not writable)
         except OSError as error:
             raise DeviceLookupError(errno.ENODEV, f"{path} cannot be opened: {error.strerror}") from error
+        except ValueError as error:
+            # A NUL, or half of a surrogate pair: no file has such a name.
+            raise DeviceLookupError(errno.ENODEV, f"{path!r} is no path") from error
         number = (os.major(status.st_rdev), os.minor(status.st_rdev)) if device.is_block else None
         dm_dev = self._by_number.get(number) if number else None
         if dm_dev is not None:
             device.close()
             return dm_dev
-        dm_dev = self.add(device, path, number)
+        assert self.root is not None
+        dm_dev = self.add(device, f"/{os.path.relpath(real, self.root)}", number)
         self._opened[real] = dm_dev
         return dm_dev
 
     def _real_path(self, path: str) -> str:
-        """The path below the root, its links followed as if the root were `/`."""
+        """The path below the root, its links followed as if the root were `/`. Raises OSError ELOOP."""
         assert self.root is not None
         resolved = self.root
         todo = [part for part in path.split("/") if part][::-1]
@@ -155,8 +161,10 @@ class DeviceTable:
                 resolved = resolved if resolved == self.root else os.path.dirname(resolved)
                 continue
             at = os.path.join(resolved, part)
-            if os.path.islink(at) and links < 40:
+            if os.path.islink(at):
                 links += 1
+                if links > _MAX_LINKS:
+                    raise OSError(errno.ELOOP, os.strerror(errno.ELOOP), path)
                 target = os.readlink(at)
                 if target.startswith("/"):
                     resolved = self.root

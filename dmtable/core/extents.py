@@ -17,7 +17,6 @@ from dmtable.io.device import BlockDevice
 from dmtable.units import SECTOR_SHIFT
 
 _DEEPEST_NESTING = 32
-_MOST_OWN_BUCKETS = 1 << 16
 
 
 @dataclass(frozen=True, slots=True)
@@ -105,7 +104,7 @@ class ExtentMap:
     """Rows of adjoining sectors, each on one backend; row i begins at starts[i] and ends at starts[i + 1].
 
     Sector s of row i is sector s + deltas[i] of backends[slots[i]]. Columns, not objects: a million
-    rows take 19 bytes each. `buckets` holds the row of every 2^shift-th sector, so that a lookup
+    rows take 26 bytes each at most. `buckets` holds the row of every 2^shift-th sector, so that a lookup
     searches a handful of rows and not the whole column.
     """
 
@@ -195,17 +194,20 @@ def _joined(pieces: Iterator[Piece]) -> Iterator[Piece]:
 def _bucket_index(starts: array[int]) -> tuple[int, array[int]]:
     """(shift, rows): rows[k] is the row of sector k << shift, and the last entry closes the last bucket."""
     rows, size = len(starts) - 1, starts[-1]
-    # A bucket for each row finds most rows at once. For very many rows it would only fill the cache.
-    rows_per_bucket = 1 if rows <= _MOST_OWN_BUCKETS else 8
-    shift = max((size * rows_per_bucket // rows).bit_length() - 1, 0)
-    index = array("I")
-    row = 1
-    for sector in range(0, size, 1 << shift):
-        row = bisect_right(starts, sector, row, min(row + 2 * rows_per_bucket, rows))
-        if starts[row] <= sector:
-            row = bisect_right(starts, sector, row, rows)
-        index.append(row - 1)
-    index.append(rows - 1)
+    # A bucket for each row or two, whatever the lengths: most rows are found without a search.
+    shift = (size // rows).bit_length() - 1
+    index = array("I", bytes(4 * ((size >> shift) + 2)))
+    bucket = first_sector = 0
+    for row, end in enumerate(islice(starts, 1, None)):
+        if end > first_sector:
+            behind = ((end - 1) >> shift) + 1
+            if behind == bucket + 1:
+                index[bucket] = row
+            else:
+                index[bucket:behind] = array("I", (row,)) * (behind - bucket)
+            bucket, first_sector = behind, behind << shift
+    index[bucket] = rows - 1
+    del index[bucket + 1 :]
     return shift, index
 
 

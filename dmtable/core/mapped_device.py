@@ -21,7 +21,7 @@ from dmtable.core.compiled import CompiledIo, SlowWay, compile_io
 from dmtable.core.devices import DmDev, Number
 from dmtable.core.extents import ExtentMap
 from dmtable.core.md_file import MdFile
-from dmtable.core.table import LiveTable
+from dmtable.core.table import LiveTable, size_bytes
 from dmtable.core.target import MapResult, Target
 from dmtable.io.device import BlockDevice, Buffer
 from dmtable.units import SECTOR_BYTES, SECTOR_SHIFT
@@ -63,6 +63,8 @@ class MappedDevice(BlockDevice):
         self.suspended = False
         self.event_nr = 0
         self.open_count = 0
+        self.ending = False
+        """A removal is under way: it cannot be opened any more (kernel: DMF_DELETING)."""
         self.removed = False
         self.deferred_remove = False
         self.limits_known = False
@@ -70,8 +72,8 @@ class MappedDevice(BlockDevice):
         self.compiled: CompiledIo | None = None
         self.built_over: dict[MappedDevice, None] = {}
         """The mds whose compiled maps stand on this one's table, in no order that matters."""
-        self.opened: dict[Number, int] = {}
-        """How many of its tables use each device; the device is opened once for all of them."""
+        self.opened: dict[Number, tuple[DmDev, int]] = {}
+        """Each device that its tables use, those under construction too, and how many; it is opened once for all."""
         self.changing = owner.runtime.lock()
         """Held while the md suspends, resumes or swaps tables, as the kernel's suspend_lock."""
         self.loading = owner.runtime.lock()
@@ -90,7 +92,7 @@ class MappedDevice(BlockDevice):
 
     @property
     def size_bytes(self) -> int:
-        return self.live.size << SECTOR_SHIFT if self.live else 0
+        return size_bytes(self.live)
 
     @property
     def running(self) -> bool:
@@ -187,8 +189,13 @@ class MappedDevice(BlockDevice):
         with self._io:
             self._blocked = self.keeps_given_back = False
             held, self._held = self._held, deque()
-        for bio in held:
-            run_flat(partial(self.accept, bio))
+
+        def accept_all() -> None:
+            for bio in held:
+                run_flat(partial(self.accept, bio))
+
+        # Inside one run: a callback of one bio that raises does not lose the others.
+        run_flat(accept_all)
 
     def finish(self, bio: Bio, error: int, *, requeue: bool) -> None:
         """Ends a bio of this md, or keeps it for the next resume where its target asked for that."""
@@ -214,7 +221,7 @@ class MappedDevice(BlockDevice):
     def end(self) -> None:
         """The md is gone: whoever waits is told so."""
         with self._io:
-            self.removed = True
+            self.ending = self.removed = True
             self._io.notify_all()
         self.release_io()
 
@@ -279,12 +286,26 @@ class MappedDevice(BlockDevice):
     # Opens.
 
     def opened_by(self, count: int) -> None:
-        """Counts an open (1) or a close (-1)."""
+        """Counts an open (1) or a close (-1). An open raises OSError ENXIO where the md is being removed."""
         with self._io:
+            if count > 0 and self.ending:
+                raise _os_error(errno.ENXIO)
             self.open_count += count
             last = self.open_count == 0
         if last and count < 0:
             self._owner.last_close(self)
+
+    def end_unless_open(self) -> bool:
+        """Whether nobody has it open; then nobody can open it any more (kernel: dm_lock_for_deletion)."""
+        with self._io:
+            self.ending = not self.open_count
+            return self.ending
+
+    def stay(self) -> None:
+        """Takes a removal back that was interrupted."""
+        self.ending = False
+        if not self.suspended:
+            self.release_io()
 
 
 class _Split:
@@ -302,7 +323,7 @@ class _Split:
 
     def start(self) -> None:
         bio = self._bio
-        if bio.op is not Op.FLUSH and bio.sector + bio.sectors > self._table.size:
+        if bio.op is not Op.FLUSH and not 0 <= bio.sector <= self._table.size - bio.sectors:
             self._md.finish(bio, errno.EIO, requeue=False)
             return
         parts = list(self._flushes() if bio.op is Op.FLUSH else self._parts())
@@ -313,7 +334,8 @@ class _Split:
         self._others = [None] * (len(parts) - 1)
         for target, part in parts:
             part.on_done(partial(self._part_done, target, part))
-            self._send(target, part)
+            # A step of its own: a target that raises does not keep the other parts from being sent.
+            run_flat(partial(self._send, target, part))
 
     def _parts(self) -> Iterator[tuple[Target | None, Bio]]:
         bio = self._bio
@@ -339,7 +361,12 @@ class _Split:
             yield target, Bio(Op.FLUSH, target.begin, 0)
 
     def _send(self, target: Target | None, part: Bio) -> None:
-        result = MapResult.REMAPPED if target is None else target.map(part)
+        try:
+            result = MapResult.REMAPPED if target is None else target.map(part)
+        except BaseException:
+            # No suspend may wait for ever for a bio that a target stumbled over.
+            part.complete(errno.EIO)
+            raise
         if result is MapResult.REMAPPED:
             assert part.device is not None
             submit(part.device, part)
@@ -351,8 +378,11 @@ class _Split:
     def _part_done(self, target: Target | None, part: Bio) -> None:
         if target is not None:
             target.end_io(part)
-        self._error = part.error or self._error
-        self._requeue = self._requeue or part.given_back
+        # Only ever set: parts complete on many threads, and one that went well must not undo another's error.
+        if part.error:
+            self._error = part.error
+        if part.given_back:
+            self._requeue = True
         try:
             self._others.pop()
         except IndexError:

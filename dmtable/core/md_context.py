@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import errno
 from collections.abc import Callable
+from contextlib import AbstractContextManager
 
 from dmtable.core.devices import DmDev, Lookup, Number
 from dmtable.core.mapped_device import MappedDevice
@@ -14,43 +15,63 @@ from dmtable.runtime.runtime import Runtime
 
 
 class MdContext:
-    """One for each table. `lookup` finds any device; a word that leads back to the md is refused here."""
+    """One for each table. `lookup` finds any device; a word that leads back to the md is refused here.
+
+    `lock` guards what mds have open: held from the look-up to the open, it keeps a device from being removed
+    between the two, and two mds from being loaded onto each other at the same time.
+    """
 
     def __init__(
-        self, md: MappedDevice, lookup: Lookup, registry: Registry, runtime: Runtime, log: Callable[[str], None]
+        self,
+        md: MappedDevice,
+        lookup: Lookup,
+        registry: Registry,
+        runtime: Runtime,
+        log: Callable[[str], None],
+        lock: AbstractContextManager[object],
     ) -> None:
         self.registry = registry
         self.runtime = runtime
         self._md = md
         self._lookup = lookup
         self._log = log
+        self._lock = lock
         self._opened: dict[Number, DmDev] = {}
 
     def lookup(self, word: str) -> DmDev:
-        dm_dev = self._lookup(word)
-        used = dm_dev.device is self._md or self._md.open_count > 0
-        if used and isinstance(dm_dev.device, MappedDevice) and stands_on(dm_dev.device, self._md):
-            raise DeviceLookupError(errno.EINVAL, f"{word} is {self._md.name} itself, or mapped onto it")
-        return dm_dev
+        with self._lock:
+            dm_dev = self._lookup(word)
+            used = dm_dev.device is self._md or self._md.open_count > 0
+            if used and isinstance(dm_dev.device, MappedDevice) and stands_on(dm_dev.device, self._md):
+                raise DeviceLookupError(errno.EINVAL, f"{word} is {self._md.name} itself, or mapped onto it")
+            return dm_dev
 
     def get_device(self, word: str) -> DmDev:
-        dm_dev = self.lookup(word)
-        if dm_dev.number not in self._opened:
-            self._opened[dm_dev.number] = dm_dev
-            tables = self._md.opened.get(dm_dev.number, 0)
-            self._md.opened[dm_dev.number] = tables + 1
-            if not tables and isinstance(dm_dev.device, MappedDevice):
-                dm_dev.device.opened_by(1)
-        return dm_dev
+        with self._lock:
+            dm_dev = self.lookup(word)
+            if dm_dev.number not in self._opened:
+                self._opened[dm_dev.number] = dm_dev
+                _, tables = self._md.opened.get(dm_dev.number, (dm_dev, 0))
+                self._md.opened[dm_dev.number] = dm_dev, tables + 1
+                if not tables and isinstance(dm_dev.device, MappedDevice):
+                    dm_dev.device.opened_by(1)
+            return dm_dev
 
     def close_devices(self) -> None:
-        for number, dm_dev in self._opened.items():
-            self._md.opened[number] -= 1
-            if not self._md.opened[number]:
+        closed: list[MappedDevice] = []
+        with self._lock:
+            for number, dm_dev in self._opened.items():
+                _, tables = self._md.opened[number]
+                if tables > 1:
+                    self._md.opened[number] = dm_dev, tables - 1
+                    continue
                 del self._md.opened[number]
                 if isinstance(dm_dev.device, MappedDevice):
-                    dm_dev.device.opened_by(-1)
-        self._opened.clear()
+                    closed.append(dm_dev.device)
+            self._opened.clear()
+        # Without the lock: the last close may remove the md, and that waits for I/O.
+        for md in closed:
+            md.opened_by(-1)
 
     def event(self) -> None:
         self._md.event()

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import errno
 import io
 import os
 from collections.abc import Callable
@@ -38,27 +39,34 @@ class MdFile(io.RawIOBase):
         return self._at
 
     def seek(self, offset: int, whence: int = os.SEEK_SET) -> int:
-        base = {os.SEEK_SET: 0, os.SEEK_CUR: self._at, os.SEEK_END: self._md.size_bytes}[whence]
-        if base + offset < 0:
-            raise OSError(22, os.strerror(22))
+        base = {os.SEEK_SET: 0, os.SEEK_CUR: self._at, os.SEEK_END: self._md.size_bytes}.get(whence)
+        if base is None or base + offset < 0:
+            raise OSError(errno.EINVAL, os.strerror(errno.EINVAL))
         self._at = base + offset
         return self._at
 
     def readinto(self, buffer: WriteableBuffer) -> int:
+        self._check_open()
         count = self._md.pread_into(memoryview(buffer).cast("B"), self._at)
         self._at += count
         return count
 
     def write(self, data: ReadableBuffer) -> int:
+        self._check_open()
         count = self._md.pwrite(memoryview(data).cast("B"), self._at)
         self._at += count
         return count
 
     def fsync(self) -> None:
         """Returns when every write so far is durable."""
+        self._check_open()
         self._md.flush()
 
     def close(self) -> None:
         if not self.closed:
             self._on_close()
         super().close()
+
+    def _check_open(self) -> None:
+        if self.closed:
+            raise ValueError("I/O operation on closed file")

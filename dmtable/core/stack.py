@@ -19,8 +19,8 @@ class Stack:
 
     def __init__(self, runtime: Runtime) -> None:
         self.lock = runtime.lock()
-        self._killed: list[CompiledIo] = []
-        """Maps that are dead and may still have I/O inside."""
+        self._killed: list[tuple[MappedDevice, CompiledIo]] = []
+        """Maps that are dead and may still have I/O inside, with the md of each."""
 
     def recompile(self, md: MappedDevice) -> None:
         """Compiles the map of an md and of every md below it that lacks one, lowest first."""
@@ -34,25 +34,32 @@ class Stack:
     def retire_maps(self, md: MappedDevice) -> None:
         """Kills every compiled map that stands on this md's table and waits until nobody is inside one."""
         with self.lock:
+            # What somebody else killed and still waits for concerns us too, where it stands on this md: while
+            # there is I/O inside no table below has changed.
+            waiting = {compiled for above, compiled in self._killed if stands_on(above, md)}
             todo = [md]
             while todo:
                 each = todo.pop()
-                if each.compiled is not None:
-                    each.compiled.kill()
-                    self._killed.append(each.compiled)
-                    each.compiled = None
                 todo.extend(each.built_over)
                 each.built_over.clear()
-            # Those that somebody else killed and still waits for concern us as well.
-            waiting = list(self._killed)
+                if each.compiled is not None:
+                    each.compiled.kill()
+                    self._killed.append((each, each.compiled))
+                    waiting.add(each.compiled)
+                    each.compiled = None
+                    for below in _mds_of(each.live):
+                        below.built_over.pop(each, None)
         for compiled in waiting:
             compiled.wait_empty()
         with self.lock:
-            self._killed = [compiled for compiled in self._killed if compiled not in waiting]
+            self._killed = [(above, compiled) for above, compiled in self._killed if compiled not in waiting]
 
 
 def stands_on(upper: MappedDevice, lower: MappedDevice) -> bool:
-    """Whether any table of the upper md, or of one below it, uses the lower one; an md stands on itself."""
+    """Whether any table of the upper md, or of one below it, uses the lower one; an md stands on itself.
+
+    Also a table that is still under construction, or on its way from the inactive slot to the live one.
+    """
     seen: set[MappedDevice] = set()
     todo = [upper]
     while todo:
@@ -61,7 +68,7 @@ def stands_on(upper: MappedDevice, lower: MappedDevice) -> bool:
             return True
         if each not in seen:
             seen.add(each)
-            todo.extend(_mds_of(each.live, each.inactive))
+            todo.extend(used.device for used, _ in each.opened.values() if isinstance(used.device, MappedDevice))
     return False
 
 
@@ -88,9 +95,7 @@ def _flatten(device: BlockDevice) -> BlockDevice | ExtentMap | None:
     return device.compiled.map if device.compiled is not None else None
 
 
-def _mds_of(*tables: LiveTable | None) -> Iterable[MappedDevice]:
-    for table in tables:
-        if table is not None:
-            for dm_dev in table.devices():
-                if isinstance(dm_dev.device, MappedDevice):
-                    yield dm_dev.device
+def _mds_of(table: LiveTable | None) -> Iterable[MappedDevice]:
+    for dm_dev in table.devices() if table is not None else ():
+        if isinstance(dm_dev.device, MappedDevice):
+            yield dm_dev.device

@@ -236,7 +236,7 @@ class LiveTable:
                 raise TableRefused(finding.refusal)
         try:
             self._append(target_class.construct(self.context, start, length, params), start + length)
-        except CtrError as error:
+        except (CtrError, DeviceLookupError) as error:
             raise TableRefused(Refusal(error.errno, f"{name}: {error.text} (-{error.name})")) from error
 
     def _add_columns(self, columns: Columns) -> bool:
@@ -248,11 +248,9 @@ class LiveTable:
         if starts[0] != self.size or starts[-1] > MAX_SECTORS:
             return False
         try:
-            for device in columns.devices:
-                self.context.lookup(device)
+            dm_devs = tuple(map(self.context.get_device, columns.devices))
         except DeviceLookupError:
             return False
-        dm_devs = tuple(map(self.context.get_device, columns.devices))
         deltas = array("q", map(sub, columns.offsets, starts))
         ends = _device_ends(starts, deltas, columns.device_index, len(dm_devs))
         run = ColumnRun(target_class, starts, deltas, columns.device_index, dm_devs, ends)
@@ -312,4 +310,4 @@ def no_targets() -> Refusal:
 
 def size_bytes(table: LiveTable | None) -> int:
     """The size of an md with this table."""
-    return table.size << SECTOR_SHIFT if table else 0
+    return table.size << SECTOR_SHIFT if table is not None else 0

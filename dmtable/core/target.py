@@ -129,7 +129,7 @@ class Target(ABC):
         """
 
     def end_io(self, bio: Bio) -> None:
-        """Sees each bio that `map` remapped, when it is done, before the md does."""
+        """Sees each bio that was given to `map`, when it is done, before the md does."""
         return
 
     @abstractmethod

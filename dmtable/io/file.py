@@ -68,8 +68,8 @@ class FileDevice(BlockDevice):
         return done
 
     def pwrite(self, data: Buffer, offset: int) -> int:
-        self._check_writable()
         view = memoryview(data).cast("B")
+        self._check_writable(offset, len(view))
         if self.direct:
             # The kernel wants memory aligned to the block size, which a page is.
             aligned = mmap.mmap(-1, max(len(view), 1))
@@ -84,13 +84,13 @@ class FileDevice(BlockDevice):
         os.fdatasync(self._fd)
 
     def discard(self, offset: int, length: int) -> None:
-        self._check_writable()
+        self._check_writable(offset, length)
         if length == 0 or self._range_ioctl(_BLKDISCARD, offset, length):
             return
         self._fallocate(_PUNCH_HOLE | _KEEP_SIZE, offset, length)
 
     def write_zeroes(self, offset: int, length: int) -> None:
-        self._check_writable()
+        self._check_writable(offset, length)
         if length == 0 or self._range_ioctl(_BLKZEROOUT, offset, length):
             return
         for mode in (_ZERO_RANGE | _KEEP_SIZE, _PUNCH_HOLE | _KEEP_SIZE):
@@ -104,9 +104,12 @@ class FileDevice(BlockDevice):
             fd, self._fd = self._fd, -1
             os.close(fd)
 
-    def _check_writable(self) -> None:
+    def _check_writable(self, offset: int, length: int) -> None:
         if self.read_only:
             raise OSError(errno.EROFS, os.strerror(errno.EROFS), self.path)
+        # A file would grow.
+        if offset < 0 or offset + length > self.size_bytes:
+            raise OSError(errno.EIO, os.strerror(errno.EIO), self.path)
 
     def _probe_block_size(self) -> int:
         if not self.is_block:

@@ -25,8 +25,8 @@ class MemoryDevice(BlockDevice):
         return self._size_bytes
 
     def pread_into(self, buffer: bytearray | memoryview, offset: int) -> int:
-        self._bound(offset, len(buffer))
-        view = memoryview(buffer)
+        view = memoryview(buffer).cast("B")
+        self._bound(offset, len(view))
         done = 0
         while done < len(view):
             number, at = divmod(offset + done, _PAGE_BYTES)

@@ -15,7 +15,7 @@ Continued lines are joined, but for replicator lines, which are broken into thei
 from __future__ import annotations
 
 from collections.abc import Iterable, Iterator
-from itertools import groupby
+from itertools import groupby, pairwise
 
 from dmtable.language.grammar import REPLICATORS
 from dmtable.language.lines import logical_line
@@ -108,6 +108,5 @@ def _groups(line: Line) -> Iterator[int]:
 
 def _remote_groups(line: Line) -> Iterator[int]:
     """As _groups, for replicator-dev: a site is its number, a count, the device and its dirty log."""
-    roles = [word.role for word in line.words]
-    for role, after in zip(roles, [*roles[1:], None], strict=True):
+    for role, after in pairwise([*(word.role for word in line.words), None]):
         yield int(role is Role.NUMBER and after is Role.COUNT)

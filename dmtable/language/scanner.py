@@ -72,21 +72,23 @@ class _Scanner:
 
     def _read_rows(self, at: int, end: int) -> bool:
         """Reads a stretch if all of it is adjoining `linear` lines; otherwise leaves everything as it was."""
-        from json import loads
-
         text = self._source.text[at:end]
         if not text.isascii() or "#" in text or "\\" in text:
             return False
-        # Bytes split at our blanks and no others. No word is `#`, so where every sixth is one, each line has five.
+        # Bytes split at our blanks and no others. Where every sixth word is a line end and there are no others,
+        # each line has five.
         words = text.encode().replace(b"\n", b" # ").split()
         rows, rest = divmod(len(words), 6)
         if not rows or rest or words[2::6].count(b"linear") != rows or words[5::6].count(b"#") != rows:
             return False
+        if text.count("\n") != rows:
+            return False
         digits = b",".join(words[::6] + words[1::6] + words[4::6])
         if digits.translate(None, b",0123456789"):
             return False
+        from json import loads  # int() for each of them would take twice as long
+
         try:
-            # int() for each of them would take twice as long.
             numbers: list[int] = loads(b"[%b]" % digits)
             offsets = array("q", numbers[2 * rows :])
         except (ValueError, OverflowError):  # leading zeros, thousands of digits; more than 63 bits

@@ -142,7 +142,12 @@ class _TimerThread:
 
     def _run(self) -> None:
         while (due := self._next()) is not None:
-            due.fire()
+            try:
+                due.fire()
+            except Exception as error:
+                # Told as a thread's end would be, but the other timers go on.
+                hook_args = (type(error), error, error.__traceback__, self._thread)
+                threading.excepthook(threading.ExceptHookArgs(hook_args))
 
     def _next(self) -> _PendingCall | None:
         with self._changed:

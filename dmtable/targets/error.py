@@ -26,7 +26,7 @@ class ErrorParams(Params):
         if not words:
             return cls(), []
         fix = tuple((word, "") for word in range(len(words)))
-        return cls(), [Finding(rules.ERROR_WORDS, f"error has {len(words)} words", 0, fix=fix)]
+        return cls(), [Finding(rules.ERROR_WORDS, f"error takes no words, and the line has {len(words)}", 0, fix=fix)]
 
     def words(self) -> list[str]:
         return []

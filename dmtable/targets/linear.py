@@ -29,7 +29,7 @@ class LinearParams(Params):
         cls, words: Sequence[str], begin: int, length: int, lookup: Lookup | None
     ) -> tuple[Self | None, list[Finding]]:
         if len(words) != 2:
-            what = f"linear has {len(words)} words: it takes a device and an offset"
+            what = f"linear takes two words, a device and an offset, and not {len(words)}"
             fix = tuple((word, "") for word in range(2, len(words)))
             how = f"remove {' '.join(words[2:])}" if fix else ""
             text = refused("linear", errno.EINVAL, "Invalid argument count")

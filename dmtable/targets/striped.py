@@ -32,7 +32,7 @@ class StripedParams(Params):
         cls, words: Sequence[str], begin: int, length: int, lookup: Lookup | None
     ) -> tuple[Self | None, list[Finding]]:
         if len(words) < 2:
-            what = f"striped has {len(words)} words: it needs a count, a chunk size and its devices"
+            what = f"striped needs a count, a chunk size and its devices, and has only {len(words)} of these words"
             return None, [Finding(rules.STRIPED_SHORT, what, 0, refusal=_no("Not enough arguments"))]
         if kstrtouint(words[0]) and not is_decimal(words[1]) and len(words) % 2:
             return None, [_count_forgotten(words)]
@@ -138,9 +138,9 @@ def _leg_findings(words: Sequence[str], count: int | None, lookup: Lookup | None
     if count and len(words) != 2 + 2 * count:
         pairs, odd = divmod(len(words) - 2, 2)
         what = f"{count} stripes and {pairs} pairs of device and offset" + (" and one word more" if odd else "")
-        fix = ((0, str(pairs)),) if pairs and not odd else ()
-        how = f"write {pairs} stripes, or correct the devices" if fix else ""
-        yield Finding(rules.STRIPE_DEVICES, what, 0, how, _no("Not enough destinations specified"), fix)
+        # No fix: another number of stripes deals the data out in another way.
+        how = f"write {pairs} stripes, or correct the devices" if pairs and not odd else ""
+        yield Finding(rules.STRIPE_DEVICES, what, 0, how, _no("Not enough destinations specified"))
     for at in range(2, len(words) - 1, 2):
         yield from sector_findings(rules.STRIPE_OFFSET, at + 1, words[at + 1], _no("Couldn't parse stripe destination"))
         yield from device_findings(at, words[at], lookup, partial(_no, "Couldn't parse stripe destination"))

@@ -9,7 +9,7 @@ from dmtable.core.devices import Lookup, read_number
 from dmtable.errors import DeviceLookupError, NoLiveTableError, NotBlockDeviceError
 from dmtable.language import rules
 from dmtable.language.diagnostics import Finding, Refusal, Rule
-from dmtable.language.numbers import U64, scan_sector
+from dmtable.language.numbers import scan_sector
 
 _RULE_OF_ERROR = {NotBlockDeviceError: rules.NOT_BLOCK, NoLiveTableError: rules.NO_TABLE_BELOW}
 _RULE_OF_ERRNO = {
@@ -28,7 +28,7 @@ def sector_findings(rule: Rule, word: int, text: str, refusal: Refusal) -> Itera
         if meant := _meant(text):
             fix, how = ((word, meant),), f"write {meant}"
         yield Finding(rule, f"{text!r} is not a number of sectors", word, how, refusal, fix)
-    elif int(text) >= U64:
+    elif text.lstrip("0") != str(value).lstrip("0"):
         yield Finding(rules.NUMBER_WRAPS, f"{text} is more than 64 bits: the kernel takes it for {value}", word)
 
 

@@ -28,7 +28,11 @@ class ZeroParams(Params):
             return cls(), []
         refusal = refused("zero", errno.EINVAL, "No arguments required")
         fix = tuple((word, "") for word in range(len(words)))
-        return None, [Finding(rules.ZERO_WORDS, f"zero has {len(words)} words", 0, refusal=refusal, fix=fix)]
+        return None, [
+            Finding(
+                rules.ZERO_WORDS, f"zero takes no words, and the line has {len(words)}", 0, refusal=refusal, fix=fix
+            )
+        ]
 
     def words(self) -> list[str]:
         return []

@@ -64,7 +64,7 @@ def test_lines_that_only_stand_in_the_wrong_order_are_one_finding() -> None:
     found = check(table)
     assert told(found) == [("DM109", "2:1")]
     assert found[0].kernel_text == "error: Gap in table (-EINVAL)"
-    assert mended(table) == "0 8 zero\n8 8 zero # c\n# between\n16 8 error\n24 8 zero\n"
+    assert mended(table) == "0 8 zero\n8 8 zero\n# between\n16 8 error # c\n24 8 zero\n"
 
 
 def test_a_table_sorted_by_letters_is_put_in_order() -> None:
@@ -76,6 +76,12 @@ def test_a_table_sorted_by_letters_is_put_in_order() -> None:
 def test_a_gap_where_another_line_claims_sectors_is_not_filled() -> None:
     found = check("0 8 zero\n24 8 zero\n12 4 zero\n")
     assert told(found) == [("DM101", "2:1"), ("DM102", "3:1")]
+    assert found[0].fix is None
+
+
+def test_a_gap_before_a_line_that_reaches_into_the_next_is_not_filled() -> None:
+    found = check("8 16 zero\n16 8 zero\n")
+    assert told(found) == [("DM103", "1:1"), ("DM102", "2:1")]
     assert found[0].fix is None
 
 

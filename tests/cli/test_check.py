@@ -132,6 +132,21 @@ def test_sizes_that_are_none_are_a_usage_error(sizes: str, folder: Path, capfd: 
     assert capfd.readouterr().err.startswith("dmtable check: ")
 
 
+def test_sizes_nested_too_deeply_are_a_usage_error(folder: Path, capfd: Capture) -> None:
+    _write("0 8 zero\n")
+    _write("[" * 100_000, "sizes.json")
+    assert main(["check", "--devices", "sizes.json", "t.dm"]) == 2
+    assert capfd.readouterr().err.startswith("dmtable check: --devices sizes.json: not JSON: ")
+
+
+def test_what_could_not_be_written_is_not_called_mended(folder: Path, capfd: Capture) -> None:
+    os.mkfifo("pipe")
+    writer = subprocess.Popen(["sh", "-c", f"printf '{GAP}' > pipe"])
+    assert main(["check", "--fix", "pipe"]) == 2
+    assert writer.wait() == 0
+    assert capfd.readouterr().err == "dmtable check: cannot write pipe: not a regular file\n"
+
+
 def test_images_below_a_root_are_devices(folder: Path, capfd: Capture) -> None:
     Path("disks/dev").mkdir(parents=True)
     Path("disks/dev/a").write_bytes(bytes(8 * SECTOR_BYTES))

@@ -40,6 +40,11 @@ def test_without_a_code_all_rules_are_listed(capfd: Capture) -> None:
         ("Not enough destinations", "DM416"),
         ("too small for target", "DM205"),
         ("is too long", "DM306"),
+        ("[   12.345678] device-mapper: table: 254:3: striped: Gap in table (-EINVAL)", "DM101"),
+        ("device-mapper: table: 253:7: bogus: unknown target type", "DM106"),
+        ("device-mapper: table: 253:0: loop3 too small for target: start=0, len=8, dev_size=4", "DM205"),
+        ("device-mapper: table: 253:0: start=1 not aligned to h/w logical block size 4096 of nvme0n1", "DM206"),
+        ("device-mapper: table: 253:0: striped: Couldn't parse stripe destination (-ENODEV)", "DM417"),
     ],
 )
 def test_a_message_leads_to_its_rules(message: str, code: str, capfd: Capture) -> None:
@@ -47,7 +52,9 @@ def test_a_message_leads_to_its_rules(message: str, code: str, capfd: Capture) -
     assert code in [line.split()[0] for line in capfd.readouterr().out.splitlines()]
 
 
-@pytest.mark.parametrize("word", ["DM999", "no such text anywhere"])
+@pytest.mark.parametrize(
+    "word", ["DM999", "no such text anywhere", "no such text: error", "device-mapper: ioctl: whatever"]
+)
 def test_what_is_nowhere_is_a_usage_error(word: str, capfd: Capture) -> None:
     assert main(["explain", word]) == 2
     assert capfd.readouterr().err == (

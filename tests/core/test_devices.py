@@ -4,12 +4,13 @@ from __future__ import annotations
 
 import errno
 import os
+import threading
 from pathlib import Path
 
 import pytest
 
 from dmtable.core.device_mapper import DeviceMapper
-from dmtable.core.devices import DeviceTable, read_number
+from dmtable.core.devices import DeviceTable, DmDev, read_number
 from dmtable.errors import DeviceLookupError, UsageError
 from dmtable.io.file import FileDevice
 from dmtable.io.memory import MemoryDevice
@@ -35,10 +36,16 @@ from dmtable.io.memory import MemoryDevice
         ("loop0", None),
         ("/dev/sda", None),
         ("٧:٠", None),
+        (f"7:{7 << 32 | 1}:0", (7, 1)),
     ],
 )
 def test_words_that_are_numbers(word: str, number: tuple[int, int] | None) -> None:
     assert read_number(word) == number
+
+
+def test_numbers_of_any_length_are_read() -> None:
+    assert read_number(f"{'0' * 5000}7:{'0' * 5000}3:0") == (7, 3)
+    assert read_number(f"7:1{'0' * 5000}:0") == (7, 0), "a power of ten is a multiple of 2^32"
 
 
 @pytest.mark.parametrize("word", ["4096:0", "7:1048576", "99999999999:0"])
@@ -76,12 +83,74 @@ def test_paths_lie_below_the_root(root: Path) -> None:
 
 
 @pytest.mark.parametrize(
-    "path", ["/dev/none", "/dev/folder", "/dev/dangling", "/dev/circle", "dev/sda", "sda", "/dev/sda/", "/", ""]
+    "path",
+    [
+        "/dev/none",
+        "/dev/folder",
+        "/dev/dangling",
+        "/dev/circle",
+        "dev/sda",
+        "sda",
+        "/dev/sda/",
+        "/",
+        "",
+        "/dev/s\0a",
+        "/dev/\ud800",
+    ],
 )
 def test_paths_that_name_no_device(root: Path, path: str) -> None:
     with pytest.raises(DeviceLookupError) as refused:
         DeviceTable(root).by_path(path)
     assert refused.value.errno == errno.ENODEV
+
+
+def test_the_parent_of_a_linked_folder_is_not_the_links_parent(root: Path) -> None:
+    (root / "other" / "place").mkdir(parents=True)
+    (root / "other" / "sda").write_bytes(bytes(512))
+    (root / "dev" / "away").symlink_to("/other/place")
+    devices = DeviceTable(root)
+    for _ in range(2):
+        assert devices.by_path("/dev/away/../sda").size_sectors == 1
+        assert devices.by_path("/dev/sda").size_sectors == 16
+    devices.close()
+
+
+def test_no_chain_of_links_leads_out_of_the_root(root: Path) -> None:
+    outside = root.parent / "outside"
+    outside.write_bytes(bytes(512))
+    (root / "dev" / "link0").symlink_to(outside)
+    for number in range(1, 50):
+        (root / "dev" / f"link{number}").symlink_to(f"link{number - 1}")
+    for number in range(50):
+        with pytest.raises(DeviceLookupError):
+            DeviceTable(root).by_path(f"/dev/link{number}")
+
+
+def test_threads_that_look_a_file_up_at_once_get_one_device(root: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    opening, go = threading.Event(), threading.Event()
+
+    class SlowToOpen(FileDevice):
+        def __init__(self, path: str, *, read_only: bool = False) -> None:
+            opening.set()
+            go.wait()
+            super().__init__(path, read_only=read_only)
+
+    monkeypatch.setattr("dmtable.core.devices.FileDevice", SlowToOpen)
+    found: list[tuple[str, DmDev]] = []
+    with DeviceMapper(root=root) as dm:
+
+        def look_up(word: str) -> None:
+            found.append((word, dm.lookup(word)))
+
+        threads = [threading.Thread(target=look_up, args=(word,)) for word in ("/dev/sda", "/dev/sda", "/dev/sdb")]
+        for thread in threads:
+            thread.start()
+        opening.wait()
+        go.set()
+        for thread in threads:
+            thread.join()
+        assert len({(word, dm_dev.number, id(dm_dev.device)) for word, dm_dev in found}) == 2
+        assert len({dm_dev.number for _, dm_dev in found}) == 2
 
 
 def test_without_a_root_only_added_devices_exist(tmp_path: Path) -> None:

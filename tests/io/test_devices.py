@@ -67,9 +67,17 @@ def test_zeroes_and_discards(device: BlockDevice) -> None:
     device.write_zeroes(0, 0)
 
 
-def test_nothing_can_be_read_behind_the_end(device: BlockDevice) -> None:
-    with pytest.raises(OSError, match="Errno 5"):
-        device.pread_into(bytearray(8192), SIZE - 4096)
+def test_nothing_lies_behind_the_end(device: BlockDevice) -> None:
+    for call in (
+        lambda: device.pread_into(bytearray(8192), SIZE - 4096),
+        lambda: device.pwrite(b"x" * 8192, SIZE - 4096),
+        lambda: device.write_zeroes(SIZE - 4096, 8192),
+        lambda: device.discard(SIZE - 4096, 8192),
+    ):
+        with pytest.raises(OSError, match="Errno 5"):
+            call()
+    assert device.size_bytes == SIZE
+    assert device.pread(4096, SIZE - 4096) == bytes(4096)
 
 
 @given(st.lists(st.tuples(st.sampled_from(["write", "zero"]), st.integers(0, 400), st.integers(1, 300)), max_size=12))

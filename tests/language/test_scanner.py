@@ -84,6 +84,7 @@ def value(digits: str) -> int:
 
 @given(any_text)
 @example("0 8 linear a 0 8\n8 linear b 0")  # ten words, `linear` where it should be, and yet no two lines
+@example("0 8 linear\n0\n")  # a line end where the device should be
 @example("0 8 linear a 0 # 8 8 linear\n0\n")
 @example("0 8 linear a 0 | 8 8 linear\n0\n")
 @example("0 8 linear a 1_0\n")

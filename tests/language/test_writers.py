@@ -131,6 +131,11 @@ def test_replicator_lines_are_broken_into_their_groups(text: str) -> None:
     assert pretty(text.replace("\\\n", " ")) == text
 
 
+@pytest.mark.parametrize("target", ["replicator", "replicator-dev"])
+def test_a_replicator_line_without_words_is_laid_out(target: str) -> None:
+    assert pretty(f"0  8 {target}\n") == f"0 8 {target}\n"
+
+
 def test_numbers_are_aligned_within_a_block() -> None:
     text = "# a\n0 1000 zero #x\n 1000 8   error\n\n\n#b  \n0 8 zero\n# c\n8 100 error\n\n"
     assert pretty(text) == "# a\n   0 1000 zero  #x\n1000    8 error\n\n#b\n0 8 zero\n# c\n8 100 error\n"

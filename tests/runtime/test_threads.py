@@ -105,6 +105,21 @@ def test_timers_fire_in_the_order_of_their_times_unless_cancelled(runtime: Threa
     assert fired == ["soon", "late"]
 
 
+def test_a_timer_that_raises_does_not_stop_the_others(runtime: ThreadRuntime, monkeypatch: pytest.MonkeyPatch) -> None:
+    told: list[object] = []
+    monkeypatch.setattr(threading, "excepthook", lambda args: told.append(args.exc_value))
+    fired = threading.Event()
+    error = ValueError("a bad timer")
+
+    def bad() -> None:
+        raise error
+
+    runtime.call_later(0, bad)
+    runtime.call_later(0.001, fired.set)
+    assert fired.wait(10)
+    assert told == [error]
+
+
 def test_closing_stops_everything() -> None:
     runtime = ThreadRuntime()
     worker = Counting()

@@ -81,6 +81,13 @@ def test_a_device_is_looked_up_behind_the_offset(number: int, code: str) -> None
     assert findings[1].refusal.text == f"linear: Device lookup failed (-{errno.errorcode[number]})"
 
 
+def test_offsets_of_any_length_are_read_modulo_2_to_the_64() -> None:
+    for params_class, words in ((LinearParams, "/dev/a {}"), (StripedParams, "1 8 /dev/a {}")):
+        for digits, wraps in (("0" * 5000, False), ("0" * 5000 + "8", False), (str(1 << 64), True), ("9" * 5000, True)):
+            codes = [finding.rule.code for finding in _found(params_class, words.format(digits))]
+            assert codes == (["DM305"] if wraps else []), digits[-5:]
+
+
 def test_a_bare_hexadecimal_word_is_a_number_to_the_kernel() -> None:
     (finding,) = _found(LinearParams, "700 0")
     assert (finding.rule.code, finding.refusal) == ("DM209", None)
@@ -125,9 +132,10 @@ def test_a_forgotten_number_of_stripes_is_one_finding() -> None:
     assert _mended(text, findings) == "2 8 /dev/a 0 /dev/b 0"
 
 
-def test_a_number_of_stripes_can_be_counted_again() -> None:
-    text = "3 8 /dev/a 0 /dev/b 0"
-    assert _mended(text, _found(StripedParams, text, 72)) == "2 8 /dev/a 0 /dev/b 0"
+def test_a_wrong_number_of_stripes_is_counted_and_left_to_its_owner() -> None:
+    (finding,) = _found(StripedParams, "3 8 /dev/a 0 /dev/b 0", 72)
+    assert finding.how == "write 2 stripes, or correct the devices"
+    assert not finding.fix, "another number of stripes would deal the data out in another way"
 
 
 def test_lengths_that_would_do_are_named() -> None:
