@@ -82,13 +82,13 @@ class LocalControl(Control):
     def table_deps(self, request: DmIoctl) -> tuple[DmIoctl, list[Number]]:
         md, reply = self._find(request)
         table = _queried_table(md, request)
-        return _status(md, reply), [dm_dev.number for dm_dev in reversed(table.devices())] if table else []
+        return _status(md, reply), [dm_dev.number for dm_dev in reversed(table.devices())] if table is not None else []
 
     def table_status(self, request: DmIoctl) -> tuple[DmIoctl, list[TargetLine]]:
         md, reply = self._find(request)
         table = _queried_table(md, request)
         kind = StatusKind.TABLE if Flag.STATUS_TABLE in request.flags else StatusKind.INFO
-        targets = table.targets() if table else ()
+        targets = table.targets() if table is not None else ()
         lines = [TargetLine(target.begin, target.length, target.name, target.status(kind)) for target in targets]
         return _status(md, reply), lines
 
@@ -142,7 +142,7 @@ class LocalControl(Control):
             raise IoctlError(errno.ENXIO, "no such mapped device")
         reply = replace(_entered(request), name=md.name, uuid=md.uuid)
         flags = reply.flags.without(Flag.INACTIVE_PRESENT)
-        return md, replace(reply, flags=flags | Flag.INACTIVE_PRESENT if md.inactive else flags)
+        return md, replace(reply, flags=flags | Flag.INACTIVE_PRESENT if md.inactive is not None else flags)
 
 
 def _entered(request: DmIoctl) -> DmIoctl:
@@ -167,7 +167,7 @@ def _status(md: MappedDevice, reply: DmIoctl) -> DmIoctl:
         flags=flags,
         open_count=md.open_count,
         event_nr=md.event_nr,
-        target_count=len(table) if table else 0,
+        target_count=len(table) if table is not None else 0,
     )
 
 

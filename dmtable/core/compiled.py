@@ -101,6 +101,9 @@ def compile_io(extents: ExtentMap, slow: SlowWay, drained: Condition, *, read_on
         """Writes the view piece by piece; False, and nothing written, where one of them is not static."""
         return _on_pieces(extents.pieces, offset, len(view), lambda device, at, part: device.pwrite(view[part], at))
 
+    def each_leaf(_sector: int, _count: int) -> Iterable[Piece]:
+        return ((device, 0, 0) for device in extents.leaves)
+
     def pread_file(length: int, offset: int) -> bytes:
         nonlocal tokens
         tokens += _TOKEN
@@ -202,8 +205,7 @@ def compile_io(extents: ExtentMap, slow: SlowWay, drained: Condition, *, read_on
         nonlocal tokens
         tokens += _TOKEN
         try:
-            if alive and None not in extents.leaves:
-                _on_each(device.flush for device in extents.leaves if device is not None)
+            if alive and _on_pieces(each_leaf, 0, 0, lambda device, _at, _part: device.flush()):
                 return
         finally:
             del tokens[-1]
@@ -244,31 +246,26 @@ def compile_io(extents: ExtentMap, slow: SlowWay, drained: Condition, *, read_on
 
 
 def _on_pieces(cut: Callable[[int, int], Iterable[Piece]], offset: int, length: int, act: OnPiece) -> bool:
-    """Acts on each piece of a range, as bios would; False, and nothing done, where one of them is not static."""
+    """Acts on each piece of a range; False, and nothing done, where one of them is not static.
+
+    One that fails does not keep the others from being done, as bios do not either; the last error is raised.
+    """
     pieces = list(cut(offset >> SECTOR_SHIFT, length >> SECTOR_SHIFT))
     if any(device is None for device, _, _ in pieces):
         return False
     at = 0
-    calls: list[Callable[[], object]] = []
+    failed: OSError | None = None
     for device, sector, count in pieces:
         assert device is not None
         end = at + (count << SECTOR_SHIFT)
-        calls.append(partial(act, device, sector << SECTOR_SHIFT, slice(at, end)))
-        at = end
-    _on_each(calls)
-    return True
-
-
-def _on_each(calls: Iterable[Callable[[], object]]) -> None:
-    """Makes every call. One that fails does not keep the others from it; the last error is raised."""
-    failed: OSError | None = None
-    for call in calls:
         try:
-            call()
+            act(device, sector << SECTOR_SHIFT, slice(at, end))
         except OSError as error:
             failed = error
+        at = end
     if failed is not None:
         raise failed
+    return True
 
 
 def _calls(backend: Backend) -> tuple[Pread, Pwrite]:
