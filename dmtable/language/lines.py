@@ -8,7 +8,6 @@ begins a comment, which runs to the end of its physical line, backslash or not.
 from __future__ import annotations
 
 import re
-from collections.abc import Iterator
 from dataclasses import dataclass
 
 _TOKEN = re.compile(
@@ -34,20 +33,6 @@ class LogicalLine:
     words: tuple[tuple[int, int], ...]
     comment: tuple[int, int] | None
     joints: tuple[int, ...]
-
-    @property
-    def continued(self) -> bool:
-        """Whether it spans more than one physical line."""
-        return bool(self.joints)
-
-
-def logical_lines(text: str) -> Iterator[LogicalLine]:
-    """Every logical line of the text, blank ones and bare comments too; they adjoin and cover all of it."""
-    at = 0
-    while at < len(text):
-        line = logical_line(text, at)
-        yield line
-        at = line.end
 
 
 def logical_line(text: str, start: int) -> LogicalLine:

@@ -18,7 +18,7 @@ from dmtable.language.dmsetup_text import read_dmsetup_text
 from dmtable.language.json_form import JsonTableError, read_json, write_json
 from dmtable.language.kernel_text import write_kernel_text
 from dmtable.language.kernel_words import quote_params, split_args
-from dmtable.language.lines import logical_lines
+from dmtable.language.lines import LogicalLine, logical_line
 from dmtable.language.parser import parse
 from dmtable.language.pretty import pretty
 from dmtable.language.tree import Columns, Source, Table
@@ -50,6 +50,15 @@ REMOTE = """\
 
 def values(table: Table) -> Values:
     return [(line.start, line.length, line.target, line.texts()) for line in table]
+
+
+def logical_lines(text: str) -> Iterator[LogicalLine]:
+    """Every logical line of the text, blank ones and bare comments too."""
+    at = 0
+    while at < len(text):
+        line = logical_line(text, at)
+        yield line
+        at = line.end
 
 
 def comments(text: str) -> list[str]:
