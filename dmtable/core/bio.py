@@ -48,6 +48,9 @@ class Bio:
         self.given_back = False
         self._callbacks: list[Callable[[], None]] = []
 
+    def __str__(self) -> str:
+        return f"{self.op.name} of {self.sectors} sectors at {self.sector}" if self.sectors else self.op.name
+
     def part(self, skip_sectors: int, sectors: int) -> Bio:
         """A bio for some sectors of this one; it shares the memory and completes on its own."""
         data = self.data

@@ -21,11 +21,12 @@ class ZeroDevice(BlockDevice):
         return bytes(length)
 
     def pread_into(self, buffer: bytearray | memoryview, offset: int) -> int:
-        buffer[:] = bytes(len(buffer))
-        return len(buffer)
+        view = memoryview(buffer).cast("B")
+        view[:] = bytes(len(view))
+        return len(view)
 
     def pwrite(self, data: Buffer, offset: int) -> int:
-        return len(data)
+        return memoryview(data).nbytes
 
     def flush(self) -> None:
         pass

@@ -92,3 +92,9 @@ class Runtime(ABC):
     @abstractmethod
     def close(self) -> None:
         """Stops all Workers and drops all timers."""
+
+    def sometimes(self, state: str) -> None:  # noqa: B027 - nothing to do is the ordinary answer
+        """Production code tells here that it reached a state worth reaching in tests: log full, wrap, fall-behind.
+
+        A simulation counts them, so that a search that never gets there is seen to be blind.
+        """

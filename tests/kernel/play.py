@@ -27,9 +27,9 @@ from dmtable.core.device_mapper import DeviceMapper
 from dmtable.core.mapped_device import MappedDevice
 from dmtable.core.md_file import MdFile
 from dmtable.errors import IoctlError
+from dmtable.sim.runtime import SimRuntime
 from dmtable.units import SECTOR_BYTES
 from tests.kernel.disks import Disks, origin, payload, substitute
-from tests.kernel.machine import Machine
 
 Answer = dict[str, Any]
 
@@ -60,7 +60,7 @@ class _Player:
     """A machine of its own for one case."""
 
     def __init__(self, disks: Disks) -> None:
-        self._machine = Machine()
+        self._machine = SimRuntime()
         self._disks = disks
         self._mapper = DeviceMapper(runtime=self._machine)
         self._control = LocalControl(self._mapper)

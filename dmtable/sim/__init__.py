@@ -1,0 +1,1 @@
+"""The proving ground: simulated time, failing disks and links, the explorer of crash states, and the order checker."""

@@ -1,0 +1,217 @@
+"""One life of a group: from the moment it is opened to the next power loss, or until it has settled."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from functools import lru_cache, partial
+from typing import NamedTuple
+
+from dmtable.core.bio import Bio, Op
+from dmtable.errors import UsageError
+from dmtable.runtime.runtime import RunningWorker, Worker
+from dmtable.sim.cache import Image
+from dmtable.sim.choices import Choices, Ordinary
+from dmtable.sim.faults import Faults
+from dmtable.sim.finding import Finding, Flaw
+from dmtable.sim.ink import stamp
+from dmtable.sim.order import History
+from dmtable.sim.subject import Subject
+from dmtable.sim.weather import Weather
+from dmtable.sim.workload import Client, Flush, Operation, Workload, Write, Zero
+from dmtable.sim.world import World
+
+DiskState = tuple[Image, tuple[tuple[int, tuple[bytes, ...]], ...]]
+"""What is durable, and the versions of each sector that are not yet."""
+
+
+class Moment(NamedTuple):
+    """What a power loss would find at a point of a life, and what was promised by then."""
+
+    disks: tuple[DiskState, ...]
+    entered: int
+    """How many entries are in the history."""
+    durable: int
+    """Entries up to this number must survive."""
+    acknowledged: int
+    """Entries up to this number must stand at every synchronous site."""
+    call: int
+    """The number of the call that does not happen any more when the power fails here."""
+    picks: int
+    """How many choices had been made."""
+
+
+@dataclass(slots=True)
+class Promises:
+    """What was acknowledged, and so may be relied on. All are numbers of entries."""
+
+    acknowledged: int = 0
+    durable: int = 0
+
+
+class Life:
+    """A world in which a group was opened. `history` goes on from what the lives before have left."""
+
+    def __init__(
+        self,
+        subject: Subject,
+        images: Mapping[str, Image],
+        history: History,
+        *,
+        choices: Choices | None = None,
+        weather: bool = False,
+        first_tag: int = 1,
+        watched: bool = False,
+        traced: bool = False,
+    ) -> None:
+        """The operations of its workloads have the tags from `first_tag` on, in their order.
+
+        With `weather` links and disks fail now and then, as the choices decide.
+        """
+        self.history = history
+        self.promises = Promises()
+        self.moments: list[Moment] = []
+        """Where `watched`: each point at which a power loss could make a difference."""
+        choices = choices if choices is not None else Ordinary()
+        rates = subject.survives if weather else None
+        faults = None if rates is None else Faults(rates=rates, choices=choices)
+        self.world = World(choices, faults=faults, traced=traced)
+        self._weather = weather
+        self._clients: list[_Client] = []
+        self._numbers: dict[Bio, int] = {}
+        self._disks = [self.world.disk(name, image=image) for name, image in images.items()]
+        if watched:
+            self.world.power.watch = self._remember
+        self._subject = subject
+        self._next_tag = first_tag
+
+    def live(self, workload: Workload = (), *, opening: bool = True) -> Finding | None:
+        """Opens the group, lets clients do the workload, and everything come to rest; then what went wrong, if
+        anything. A group that is open already goes on with `opening` False. Raises PowerLoss."""
+        try:
+            if opening:
+                self._group = self._subject.open(self.world, self._entered)
+                if self._weather:
+                    self.world.runtime.start(Weather(self.world))
+            for operations in workload:
+                self._begin(operations)
+            self.world.runtime.pass_time(self._subject.patience_seconds)
+        except Exception as error:
+            return Finding(Flaw.RAISED, f"{type(error).__name__}: {error}")
+        if self.world.power.watch is not None:
+            self._remember()
+        for client in self._clients:
+            if client.waits_for is not None:
+                return Finding(Flaw.STUCK, f"{client.name} still waits for {client.waits_for}")
+        return None
+
+    def images(self) -> dict[str, Image]:
+        """What the disks show now."""
+        return {disk.name: disk.image for disk in self._disks}
+
+    def close(self) -> None:
+        """Ends it, as a power loss would."""
+        self.world.close()
+
+    # For the clients
+
+    def submit(self, operation: Operation, bio: Bio) -> None:
+        """Hands a request to the group."""
+        self._group.submit(operation.device, bio)
+
+    def acknowledge(self, operation: Operation, bio: Bio, flushes_upto: int) -> None:
+        """The request is done: what may be relied on from now on."""
+        number = self._numbers.pop(bio, 0)
+        if bio.error or not self.world.power.on:
+            return
+        promises = self.promises
+        if isinstance(operation, Flush):
+            promises.durable = max(promises.durable, flushes_upto)
+            return
+        if not number:
+            raise UsageError(f"{operation} was acknowledged, but `entered` was not called with its bio")
+        promises.acknowledged = max(promises.acknowledged, number)
+        if bio.fua:
+            promises.durable = max(promises.durable, number)
+
+    def _begin(self, operations: Client) -> None:
+        client = _Client(f"client {len(self._clients)}", self, operations, self._next_tag)
+        self._next_tag += len(operations)
+        self._clients.append(client)
+        client.running = self.world.runtime.start(client)
+
+    def _entered(self, device: int, bio: Bio) -> None:
+        tag = 0 if bio.data is None else int.from_bytes(bio.data[:8], "little")
+        self._numbers[bio] = self.history.enter(device, bio.sector, bio.sectors, tag)
+
+    def _remember(self) -> None:
+        promises = self.promises
+        self.moments.append(
+            Moment(
+                tuple([_state_of(disk.durable, disk.unflushed) for disk in self._disks]),
+                len(self.history.entries),
+                promises.durable,
+                promises.acknowledged,
+                self.world.power.calls + 1,
+                len(self.world.choices.script),
+            )
+        )
+
+
+class _Client(Worker):
+    """An application: one request after the other."""
+
+    running: RunningWorker
+
+    def __init__(self, name: str, life: Life, operations: Client, first_tag: int) -> None:
+        self.name = name
+        self.waits_for: Operation | None = None
+        self._life = life
+        self._rest = iter(enumerate(operations, first_tag))
+
+    def step(self) -> bool:
+        if self.waits_for is not None:
+            return False
+        tag, operation = next(self._rest, (0, None))
+        if operation is None:
+            return False
+        self.waits_for = operation
+        bio = _bio(operation, tag)
+        bio.on_done(partial(self._done, operation, bio, self._life.promises.acknowledged))
+        self._life.submit(operation, bio)
+        return True
+
+    def _done(self, operation: Operation, bio: Bio, acknowledged: int) -> None:
+        self.waits_for = None
+        self._life.acknowledge(operation, bio, acknowledged)
+        self.running.wake()
+
+
+def created(subject: Subject) -> dict[str, Image]:
+    """The disks of a subject, formatted."""
+    world = World(traced=False)
+    for name, sectors in subject.disks.items():
+        world.disk(name, sectors)
+    subject.create(world)
+    world.runtime.settle()
+    images = {name: disk.image for name, disk in world.disks.items()}
+    world.close()
+    return images
+
+
+def _bio(operation: Operation, tag: int) -> Bio:
+    if isinstance(operation, Write):
+        content = _stamp(tag, operation.device, operation.sector, operation.sectors)
+        return Bio(Op.WRITE, operation.sector, operation.sectors, content, fua=operation.fua)
+    if isinstance(operation, Zero):
+        return Bio(Op.DISCARD if operation.discard else Op.WRITE_ZEROES, operation.sector, operation.sectors)
+    return Bio(Op.FLUSH, 0, 0)
+
+
+@lru_cache(1 << 12)
+def _stamp(tag: int, device: int, sector: int, sectors: int) -> memoryview:
+    return memoryview(stamp(tag, device, sector, sectors))
+
+
+def _state_of(durable: Image, unflushed: Mapping[int, Sequence[bytes]]) -> DiskState:
+    return durable, tuple([(at, tuple(versions)) for at, versions in unflushed.items()]) if unflushed else ()

@@ -1,0 +1,144 @@
+"""Runs a script again, with power losses that really strike, and makes a failing one simpler."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass, replace
+
+from dmtable.sim.cache import Image
+from dmtable.sim.choices import Scripted
+from dmtable.sim.disk import SimDisk
+from dmtable.sim.finding import Finding, Flaw
+from dmtable.sim.life import Life, created
+from dmtable.sim.order import History
+from dmtable.sim.power import PowerLoss
+from dmtable.sim.runtime import Event
+from dmtable.sim.script import Act, Script, shortened
+from dmtable.sim.subject import Subject
+from dmtable.sim.verdict import at_rest, diverged, judged, standing
+
+_MOST_TRIES = 3000
+_CALLS_EARLIER = 12
+"""A shorter act reaches the same point by fewer calls; so many fewer are tried."""
+
+
+@dataclass(slots=True)
+class _State:
+    """What is left from the acts so far."""
+
+    images: Mapping[str, Image]
+    history: History
+    durable: int = 0
+    acknowledged: int = 0
+    tags: int = 1
+
+
+def replay(subject: Subject, script: Script, trace: list[Event] | None = None) -> Finding | None:
+    """What goes wrong when the script is played, if anything does; `trace` is told what happens."""
+    state = _State(created(subject), History(subject.device_sectors))
+    for number, act in enumerate(script.acts):
+        finding = _play(subject, act, state, first=number == 0, trace=trace)
+        if finding is not None:
+            return finding
+    return None
+
+
+def shrink(subject: Subject, script: Script, flaw: Flaw) -> Script:
+    """A simpler script that shows the same flaw, as simple as single steps make it."""
+    tries = 0
+    improved = True
+    while improved:
+        improved = False
+        for simpler in shortened(script):
+            for shifted in _earlier(simpler):
+                tries += 1
+                if tries > _MOST_TRIES:
+                    return script
+                finding = replay(subject, shifted)
+                if finding is not None and finding.flaw is flaw:
+                    script, improved = shifted, True
+                    break
+            if improved:
+                break
+    return script
+
+
+def _play(subject: Subject, act: Act, state: _State, *, first: bool, trace: list[Event] | None) -> Finding | None:
+    life = Life(
+        subject,
+        state.images,
+        History(subject.device_sectors),
+        choices=Scripted(act.schedule),
+        weather=act.weather,
+        first_tag=state.tags,
+        traced=trace is not None,
+    )
+    state.tags += sum(map(len, act.workload))
+    power = life.world.power
+    power.cut_at = act.power_fails_before
+    try:
+        finding = _live(subject, act, state, life, first=first)
+    except PowerLoss:
+        finding = None
+    if act.power_fails_before is not None and finding is None:
+        state.images = {name: _survivor(disk, act) for name, disk in life.world.disks.items()}
+        remote = [judged(state.history, [state.images[name] for name in site]) for site in subject.sites[1:]]
+        finding = next(standing(subject, remote, state.acknowledged), None)
+    if trace is not None and life.world.trace is not None:
+        trace.extend(life.world.trace)
+    life.close()
+    return finding
+
+
+def _live(subject: Subject, act: Act, state: _State, life: Life, *, first: bool) -> Finding | None:
+    """A life until all is at rest; its history and promises go into the state even where the power fails."""
+    if not first:
+        finding = life.live() or diverged(subject, life.images())
+        verdict = judged(state.history, [life.images()[name] for name in subject.sites[0]])
+        if finding or (finding := at_rest(verdict, state.durable)):
+            return finding
+        assert not isinstance(verdict, Finding)
+        whole = verdict.whole
+        state.history = History(subject.device_sectors, state.history.entries[:whole])
+        state.durable, state.acknowledged = whole, min(state.acknowledged, whole)
+    if not (first or act.workload):
+        return None
+    before = len(state.history.entries)
+    try:
+        finding = life.live(act.workload, opening=first)
+    finally:
+        for entry in life.history.entries:
+            state.history.enter(entry.device, entry.sector, entry.sectors, entry.tag)
+        promises = life.promises
+        state.durable = before + promises.durable if promises.durable else state.durable
+        state.acknowledged = before + promises.acknowledged if promises.acknowledged else state.acknowledged
+    if finding is None:
+        finding = diverged(subject, life.images())
+    if finding is None:
+        verdict = judged(state.history, [life.images()[name] for name in subject.sites[0]])
+        finding = at_rest(verdict, len(state.history.entries))
+    return finding
+
+
+def _survivor(disk: SimDisk, act: Act) -> Image:
+    image = list(disk.durable)
+    kept = act.survivors.get(disk.name, {})
+    for at, versions in disk.unflushed.items():
+        number = min(kept.get(at, 0), len(versions))
+        if number:
+            image[at] = versions[number - 1]
+    return tuple(image)
+
+
+def _earlier(script: Script) -> list[Script]:
+    """The script, and the same with the last power loss some calls earlier."""
+    ways = [script]
+    for number in reversed(range(len(script.acts))):
+        act = script.acts[number]
+        if act.power_fails_before is not None:
+            first = max(1, act.power_fails_before - _CALLS_EARLIER)
+            ways.extend(
+                Script((*script.acts[:number], replace(act, power_fails_before=call), *script.acts[number + 1 :]))
+                for call in range(act.power_fails_before - 1, first - 1, -1)
+            )
+    return ways

@@ -1,0 +1,58 @@
+"""What the explorer proves: a replicated group, described by its disks, its sites and how it is opened."""
+
+from __future__ import annotations
+
+from abc import ABC, abstractmethod
+from collections.abc import Callable, Mapping, Sequence
+from typing import ClassVar, Protocol
+
+from dmtable.core.bio import Bio
+from dmtable.sim.faults import FaultRates
+from dmtable.sim.world import World
+
+Entered = Callable[[int, Bio], None]
+"""To be called with the device's number and the bio, when it takes its place in the group's order of writes."""
+
+
+class Group(Protocol):
+    """A group at work. What would be threads of it are Workers of the world's runtime."""
+
+    def submit(self, device: int, bio: Bio) -> None:
+        """Takes a request for a device of the group. Never blocks; the outcome is in the bio."""
+
+
+class Subject(ABC):
+    """A replicator under proof.
+
+    Opened on the same disks, it must always do the same: what it decides may depend on nothing but its disks, the
+    requests, and the world's runtime. States worth reaching are told by `runtime.sometimes`.
+    """
+
+    device_sectors: ClassVar[Sequence[int]]
+    """The size of each device of the group."""
+    boundary_sectors: ClassVar[int] = 2048
+    """No request crosses a multiple of this: one request is one entry."""
+    disks: ClassVar[Mapping[str, int]]
+    """The size in sectors of each disk, by name."""
+    sites: ClassVar[Sequence[Sequence[str]]]
+    """For each site the disks that hold the group's devices, in their order. Site 0 is the local one."""
+    synchronous: ClassVar[frozenset[int]] = frozenset()
+    """Sites that hold every acknowledged write as they stand, without any recovery."""
+    sometimes: ClassVar[Sequence[str]] = ()
+    """The states that a campaign must have reached, or it proves less than it seems to."""
+    survives: ClassVar[FaultRates | None] = None
+    """The faults of disks, and how often they are drawn, that it promises to live with; None is none."""
+    patience_seconds: ClassVar[float] = 600.0
+    """So much simulated time, the weather's included, and all sites are equal."""
+
+    def create(self, world: World) -> None:
+        """Formats the disks, which are blank. No power is lost meanwhile. Nothing to do by default."""
+        return
+
+    @abstractmethod
+    def open(self, world: World, entered: Entered) -> Group:
+        """Opens the group on what its disks hold: formatted, in use until a power loss, or recovered halfway.
+
+        The remote sites' disks are reached at once here; a subject that wants links that fail puts
+        `LinkedDevice(world.disks[name], world.link(site))` between.
+        """

@@ -1,0 +1,1 @@
+"""What tests of other projects use: strategies, contract suites, a state machine, fixtures for pytest."""
