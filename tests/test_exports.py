@@ -2,34 +2,82 @@
 
 from __future__ import annotations
 
+import ast
+import importlib
 import inspect
+import pkgutil
 import subprocess
 import sys
+from pathlib import Path
+from types import ModuleType
+
+import pytest
 
 import dmtable
+import dmtable.sim
+import dmtable.testing
+
+PACKAGES = [dmtable, dmtable.sim, dmtable.testing]
+each_package = pytest.mark.parametrize("package", PACKAGES, ids=lambda package: package.__name__)
 
 
-def test_every_public_name_exists_and_is_documented() -> None:
-    for name in dmtable.__all__:
-        value = getattr(dmtable, name)
-        assert inspect.getdoc(value), f"dmtable.{name} has no docstring"
-        assert value.__name__ == name
+def shown(package: ModuleType) -> dict[str, str]:
+    """The name of each import that static tools see, and the module that it comes from."""
+    tree = ast.parse(Path(str(package.__file__)).read_text())
+    imports = [node for node in ast.walk(tree) if isinstance(node, ast.ImportFrom)]
+    return {alias.asname: str(node.module) for node in imports for alias in node.names if alias.asname}
 
 
-def test_names_that_static_tools_see_are_those_that_exist() -> None:
-    import ast
-    from pathlib import Path
+def documented_aliases(module: str) -> set[str]:
+    """The names of types in a module that have a docstring below them."""
+    body = ast.parse(Path(str(importlib.import_module(module).__file__)).read_text()).body
+    return {
+        node.targets[0].id
+        for node, below in zip(body, body[1:], strict=False)
+        if isinstance(node, ast.Assign)
+        and isinstance(node.targets[0], ast.Name)
+        and isinstance(below, ast.Expr)
+        and isinstance(below.value, ast.Constant)
+    }
 
-    tree = ast.parse(Path(dmtable.__file__).read_text())
-    imports = (node for node in ast.walk(tree) if isinstance(node, ast.ImportFrom))
-    assert {alias.asname for node in imports for alias in node.names if alias.asname} == set(dmtable.__all__)
+
+@each_package
+def test_every_public_name_exists_and_is_documented(package: ModuleType) -> None:
+    for name in package.__all__:
+        value = getattr(package, name)
+        if inspect.isclass(value) or inspect.isroutine(value):
+            assert inspect.getdoc(value), f"{package.__name__}.{name} has no docstring"
+            assert value.__name__ == name
+            assert value.__module__.startswith(shown(package)[name])
+        else:
+            assert name in documented_aliases(shown(package)[name])
 
 
-def test_importing_the_package_loads_nothing_else() -> None:
-    code = "import sys, dmtable; print([m for m in sys.modules if m.startswith('dmtable.') or m == 'lark'])"
+@each_package
+def test_names_that_static_tools_see_are_those_that_exist(package: ModuleType) -> None:
+    assert {*shown(package)} == {*package.__all__} == {*dir(package)} - {"__version__"}
+
+
+@each_package
+def test_no_name_is_a_module_too(package: ModuleType) -> None:
+    """Whoever asks for it would get the one or the other, by what was imported before."""
+    assert not {*package.__all__} & {module.name for module in pkgutil.iter_modules(package.__path__)}
+
+
+@each_package
+def test_importing_the_package_loads_nothing_else(package: ModuleType) -> None:
+    code = f"import sys, {package.__name__}; print([m for m in sys.modules if m.startswith('dmtable') or m == 'lark'])"
     done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True)
-    assert done.stdout.strip() == "[]"
+    assert done.stdout.strip() == str(list(dict.fromkeys(["dmtable", package.__name__])))
 
 
-def test_an_unknown_name_is_an_attribute_error() -> None:
-    assert not hasattr(dmtable, "nope")
+@each_package
+def test_an_unknown_name_is_an_attribute_error(package: ModuleType) -> None:
+    assert not hasattr(package, "nope")
+
+
+def test_the_order_checker_stands_alone() -> None:
+    code = "import sys; from dmtable.sim import History, tags; print(*(m for m in sys.modules if m.startswith('dmt')))"
+    done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True)
+    alone = {"dmtable", "dmtable.sim", "dmtable.sim.order", "dmtable.sim.ink"}
+    assert {*done.stdout.split()} == alone | {"dmtable.units", "dmtable.errors"}

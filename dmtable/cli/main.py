@@ -20,6 +20,7 @@ _VERBS = {
     "read": "dmtable.cli.read",
     "write": "dmtable.cli.write",
     "shell": "dmtable.cli.shell",
+    "torture": "dmtable.cli.torture",
 }
 _HELP_WIDTH = 100
 _EXIT_FAILURE = 1

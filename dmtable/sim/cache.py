@@ -8,6 +8,8 @@ from dmtable.units import SECTOR_BYTES
 
 Image = tuple[bytes, ...]
 """The content of a disk, sector by sector. Equal sectors are mostly the same object, which makes comparing cheap."""
+State = tuple[Image, tuple[tuple[int, tuple[bytes, ...]], ...]]
+"""What is durable, and of each sector the versions that are not yet, oldest first."""
 Covers = dict[int, int]
 """What a flush under way will make durable: of each sector, how many of its unflushed versions."""
 
@@ -19,7 +21,7 @@ _MOST_KNOWN = 1 << 16
 class Cache:
     """The sectors of a disk: as a read sees them, as the last flush left them, and what was written since."""
 
-    __slots__ = ("_durable_image", "_flushes", "durable", "newest", "unflushed")
+    __slots__ = ("_durable_image", "_flushes", "_state", "durable", "newest", "unflushed")
 
     def __init__(self, image: Iterable[bytes]) -> None:
         self.newest = [*image]
@@ -28,6 +30,7 @@ class Cache:
         """The versions of each sector that were written since the last flush, oldest first."""
         self._flushes: list[Covers] = []
         self._durable_image: Image | None = None
+        self._state: State | None = None
 
     @property
     def durable_image(self) -> Image:
@@ -35,8 +38,17 @@ class Cache:
             self._durable_image = tuple(self.durable)
         return self._durable_image
 
+    @property
+    def state(self) -> State:
+        """All that a power loss depends on, as a value: the same object until something changes."""
+        if self._state is None:
+            unflushed = tuple([(at, tuple(versions)) for at, versions in self.unflushed.items()])
+            self._state = self.durable_image, unflushed
+        return self._state
+
     def put(self, at: int, sector: bytes) -> None:
         """Writes a sector."""
+        self._state = None
         self.newest[at] = sector
         versions = self.unflushed.get(at)
         if versions is None:
@@ -52,7 +64,7 @@ class Cache:
             for at, versions in unflushed.items():
                 durable[at] = versions[-1]
             unflushed.clear()
-            self._durable_image = None
+            self._durable_image = self._state = None
 
     def flush_begins(self) -> Covers:
         """A flush that takes time: it need not make durable what is written from now on. It may never end."""
@@ -73,7 +85,7 @@ class Cache:
         if not settled:
             return
         self.durable[at] = settled[-1]
-        self._durable_image = None
+        self._durable_image = self._state = None
         if left := [*versions[len(settled) :]]:
             self.unflushed[at] = left
         else:
@@ -85,7 +97,7 @@ class Cache:
         """The medium has this there, and the cache nothing."""
         self.settle(at)
         self.newest[at] = self.durable[at] = sector
-        self._durable_image = None
+        self._durable_image = self._state = None
 
     def copy(self) -> Cache:
         """The same, but for flushes under way."""

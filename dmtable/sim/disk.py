@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING
 
 from dmtable.core.bio import Bio, Op
 from dmtable.io.device import BlockDevice, Buffer
-from dmtable.sim.cache import ZERO_SECTOR, Cache, Covers, Image, blank, known_sector, split, turn_bit
+from dmtable.sim.cache import ZERO_SECTOR, Cache, Covers, Image, State, blank, known_sector, split, turn_bit
 from dmtable.sim.choices import Choices, Ordinary
 from dmtable.sim.faults import Call, Fault, Faults, Ill
 from dmtable.sim.power import Power
@@ -97,6 +97,13 @@ class SimDisk(BlockDevice):
             for at, sector in request.lands():
                 versions.setdefault(at, []).append(sector)
         return versions
+
+    @property
+    def state(self) -> State:
+        """What `durable` and `unflushed` say, as one value."""
+        if not self._in_flight:
+            return self._cache.state
+        return self.durable, tuple([(at, tuple(versions)) for at, versions in self.unflushed.items()])
 
     def survivors(self, choices: Choices) -> Image:
         """An image that a power loss now might leave."""

@@ -24,10 +24,10 @@ from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import TypeVar
 
-from dmtable.sim.cache import Image
+from dmtable.sim.cache import Image, State
 from dmtable.sim.choices import Choices, Ordinary, Seeded, exhaustive
 from dmtable.sim.finding import Finding
-from dmtable.sim.life import DiskState, Life, Moment, created
+from dmtable.sim.life import Life, Moment, created
 from dmtable.sim.order import Entry, History, Prefix
 from dmtable.sim.script import Act, Script
 from dmtable.sim.subject import Subject
@@ -128,12 +128,12 @@ class Explorer:
         self.subject = subject
         self.statistics = Statistics()
         self._crashes = crashes
-        self._most_images = most_images
+        self.most_images = most_images
         self._names = list(subject.disks)
         self._sites = [[self._names.index(name) for name in site] for site in subject.sites]
         self._images: list[Image] = []
         self._ids: dict[Image, int] = {}
-        self._survivors: dict[DiskState, _Ids] = {}
+        self._survivors: dict[State, _Ids] = {}
         self._histories: list[History] = []
         self._history_ids: dict[tuple[Entry, ...], int] = {}
         self._clouds: dict[tuple[object, ...], int] = {}
@@ -141,6 +141,16 @@ class Explorer:
         self._verdicts: dict[tuple[int, _Ids], Prefix | Finding] = {}
         self._recoveries: dict[tuple[_Ids, int], _Recovery] = {}
         self._created = created(subject)
+
+    @property
+    def visited(self) -> int:
+        """How many crash states are remembered."""
+        return len(self._outcomes)
+
+    def take_statistics(self) -> Statistics:
+        """What was reached since the last call."""
+        taken, self.statistics = self.statistics, Statistics()
+        return taken
 
     def explore(self, workload: Workload, *, departures: int | None = 2) -> None:
         """Every order of turns that leaves the ordinary one at most so often, and every power loss. Raises Flawed."""
@@ -165,19 +175,16 @@ class Explorer:
         if finding is not None:
             raise Flawed(finding, self._script(way))
         for moment in life.moments:
-            # What an exhaustive search did in the run before as well was judged there.
-            if moment.picks > choices.known or not choices.known:
-                self._power_fails(moment, known[moment.entered], self._crashes - 1, way)
+            self._power_fails(moment, known[moment.entered], self._crashes - 1, way)
 
     def _power_fails(self, moment: Moment, history: int, crashes: int, life: _Life) -> None:
         """Every crash state of a moment; as many crashes may follow."""
         survivors = [self._surviving(state) for state in moment.disks]
-        statistics = self.statistics
-        statistics.moments += 1
+        self.statistics.moments += 1
         cloud = (*survivors, history, moment.durable, moment.acknowledged, crashes)
         known = self._clouds.get(cloud)
         if known is not None:
-            statistics.covered += known
+            self.statistics.covered += known
             return
         count = 0
         explored = (crashes, moment.durable, moment.acknowledged)
@@ -192,16 +199,16 @@ class Explorer:
             if finding_at_rest := at_rest(Prefix(outcome.whole, outcome.whole), moment.durable):
                 raise Flawed(finding_at_rest, self._script(_Life(self._crash(life, moment, ids), ())))
         self._clouds[cloud] = count
-        statistics.covered += count
+        self.statistics.covered += count
 
     def _combinations(self, options: Sequence[Sequence[_T]]) -> Iterable[tuple[_T, ...]]:
         """One of each: every combination, or as many as are drawn where there are too many."""
         count = math.prod(map(len, options))
-        if self._most_images is None or count <= self._most_images:
+        if self.most_images is None or count <= self.most_images:
             return itertools.product(*options)
         draw = Seeded(count)
         drawn = [
-            tuple([some[draw.pick(len(some), "what survives")] for some in options]) for _ in range(self._most_images)
+            tuple([some[draw.pick(len(some), "what survives")] for some in options]) for _ in range(self.most_images)
         ]
         return dict.fromkeys([tuple([some[0] for some in options]), tuple([some[-1] for some in options]), *drawn])
 
@@ -281,7 +288,7 @@ class Explorer:
             self._verdicts[history, devices] = known
         return known
 
-    def _surviving(self, state: DiskState) -> _Ids:
+    def _surviving(self, state: State) -> _Ids:
         """Every image of one disk that a power loss may leave."""
         known = self._survivors.get(state)
         if known is None:

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Mapping
 from dataclasses import dataclass
 from functools import lru_cache, partial
 from typing import NamedTuple
@@ -10,7 +10,7 @@ from typing import NamedTuple
 from dmtable.core.bio import Bio, Op
 from dmtable.errors import UsageError
 from dmtable.runtime.runtime import RunningWorker, Worker
-from dmtable.sim.cache import Image
+from dmtable.sim.cache import Image, State
 from dmtable.sim.choices import Choices, Ordinary
 from dmtable.sim.faults import Faults
 from dmtable.sim.finding import Finding, Flaw
@@ -21,14 +21,11 @@ from dmtable.sim.weather import Weather
 from dmtable.sim.workload import Client, Flush, Operation, Workload, Write, Zero
 from dmtable.sim.world import World
 
-DiskState = tuple[Image, tuple[tuple[int, tuple[bytes, ...]], ...]]
-"""What is durable, and the versions of each sector that are not yet."""
-
 
 class Moment(NamedTuple):
     """What a power loss would find at a point of a life, and what was promised by then."""
 
-    disks: tuple[DiskState, ...]
+    disks: tuple[State, ...]
     entered: int
     """How many entries are in the history."""
     durable: int
@@ -37,8 +34,6 @@ class Moment(NamedTuple):
     """Entries up to this number must stand at every synchronous site."""
     call: int
     """The number of the call that does not happen any more when the power fails here."""
-    picks: int
-    """How many choices had been made."""
 
 
 @dataclass(slots=True)
@@ -71,7 +66,10 @@ class Life:
         self.history = history
         self.promises = Promises()
         self.moments: list[Moment] = []
-        """Where `watched`: each point at which a power loss could make a difference."""
+        """Where `watched`: each point at which a power loss could make a difference.
+
+        What an exhaustive search did in the run before as well is left out.
+        """
         choices = choices if choices is not None else Ordinary()
         rates = subject.survives if weather else None
         faults = None if rates is None else Faults(rates=rates, choices=choices)
@@ -145,15 +143,16 @@ class Life:
         self._numbers[bio] = self.history.enter(device, bio.sector, bio.sectors, tag)
 
     def _remember(self) -> None:
-        promises = self.promises
+        choices, promises = self.world.choices, self.promises
+        if choices.known and len(choices.script) <= choices.known:
+            return
         self.moments.append(
             Moment(
-                tuple([_state_of(disk.durable, disk.unflushed) for disk in self._disks]),
+                tuple([disk.state for disk in self._disks]),
                 len(self.history.entries),
                 promises.durable,
                 promises.acknowledged,
                 self.world.power.calls + 1,
-                len(self.world.choices.script),
             )
         )
 
@@ -211,7 +210,3 @@ def _bio(operation: Operation, tag: int) -> Bio:
 @lru_cache(1 << 12)
 def _stamp(tag: int, device: int, sector: int, sectors: int) -> memoryview:
     return memoryview(stamp(tag, device, sector, sectors))
-
-
-def _state_of(durable: Image, unflushed: Mapping[int, Sequence[bytes]]) -> DiskState:
-    return durable, tuple([(at, tuple(versions)) for at, versions in unflushed.items()]) if unflushed else ()

@@ -11,10 +11,9 @@ look the same, the longest is told.
 
 from __future__ import annotations
 
-from bisect import bisect_left, bisect_right
+from bisect import bisect_right
 from collections.abc import Sequence
 from dataclasses import dataclass
-from enum import Enum
 
 _MOST_REMEMBERED = 1 << 16
 """So many sectors, over all prefixes, are remembered; longer histories are replayed for each check."""
@@ -43,23 +42,14 @@ class Prefix:
     partial: int
 
 
-class Anomaly(Enum):
-    """What is wrong with an image."""
-
-    MISSING = "missing"
-    MISPLACED = "misplaced"
-    UNKNOWN = "unknown"
-
-
 @dataclass(frozen=True, slots=True)
 class Violation:
     """The smallest proof that an image is no prefix: the place, and why it cannot be so.
 
-    MISSING: `missing` should be visible at the place, for the later `visible` is. MISPLACED: the place shows
-    `visible`, which never wrote there. UNKNOWN: the place shows a write that is not in the history at all.
+    With `missing`: it should be visible at the place, for the later `visible` is. With `visible` alone: the place
+    shows it, and it never wrote there. With neither: the place shows a write that is not in the history at all.
     """
 
-    anomaly: Anomaly
     device: int
     sector: int
     tag: int
@@ -68,9 +58,9 @@ class Violation:
 
     def __str__(self) -> str:
         place = f"device {self.device}, sector {self.sector}"
-        if self.anomaly is Anomaly.MISSING:
+        if self.missing is not None:
             return f"{self.visible} is visible, but the earlier {self.missing} is missing at {place}"
-        if self.anomaly is Anomaly.MISPLACED:
+        if self.visible is not None:
             return f"{place} shows {self.visible}, which was never written there"
         return f"{place} shows a write with the tag {self.tag}, which is not in the history"
 
@@ -88,6 +78,7 @@ class History:
         self._last_zeroes = 0
         self._images = {0: [0] * sum(device_sectors)}
         self._whole = [Prefix(0, 0)]
+        self._partial = [Prefix(0, 0)]
         for entry in entries:
             self.enter(entry.device, entry.sector, entry.sectors, entry.tag)
 
@@ -106,36 +97,33 @@ class History:
         else:
             self._last_zeroes = number
         self._whole.append(Prefix(number, number))
+        self._partial.append(Prefix(number - 1, number))
         return number
 
-    def number(self, tag: int) -> int:
-        """The number of the entry with this tag. Raises KeyError where none has it."""
-        return self._numbers[tag]
-
-    def upto(self, number: int) -> History:
-        """The same history as if nothing had come after that entry."""
-        return History(self.device_sectors, self.entries[:number])
-
     def judge(self, shown: list[int], *, loose_after: int | None = None) -> Prefix | Violation:
-        """Which prefix an image is; `shown` has the tag of each sector, device after device, 0 for zeroes.
+        """Which prefix an image is, or why it is none; `shown` has the tag of each sector, device after device.
 
         With `loose_after` the entries behind that number may be partly there in any mixture, as those of an epoch
         in flight. O(sectors), those of the entries included.
         """
+        return self.prefix(shown, loose_after=loose_after) or self._proof(shown)
+
+    def prefix(self, shown: list[int], *, loose_after: int | None = None) -> Prefix | None:
+        """The same without the proof, which costs several times more: None where it is no prefix."""
         try:
             newest = max(map(self._numbers.__getitem__, shown))
         except KeyError:
-            return self._unknown(shown)
-        if newest >= self._last_zeroes:
-            if shown == self.image(newest):
-                return self._whole[newest]
-            if self._is_partial(shown, newest):
-                return Prefix(newest - 1, newest)
-        elif prefix := self._longest(shown, newest):
-            return prefix
-        if loose_after is not None and loose_after < newest and self._is_loose(shown, loose_after, newest):
+            return None
+        prefix: Prefix | None
+        if newest < self._last_zeroes:
+            prefix = self._longest(shown, newest)
+        elif shown == self.image(newest):
+            prefix = self._whole[newest]
+        else:
+            prefix = self._partial[newest] if self._is_partial(shown, newest) else None
+        if prefix is None and loose_after is not None and self._is_loose(shown, loose_after, newest):
             return Prefix(loose_after, newest)
-        return self._proof(shown, newest)
+        return prefix
 
     def image(self, number: int) -> list[int]:
         """The tags of all sectors when entries 1 to `number` are there and nothing else. Not to be changed."""
@@ -156,7 +144,7 @@ class History:
         return (
             shown[:begin] == before[:begin]
             and shown[end:] == before[end:]
-            and all(shown[at] in (tag, before[at]) for at in range(begin, end))
+            and not [at for at in range(begin, end) if shown[at] != tag and shown[at] != before[at]]
         )
 
     def _longest(self, shown: list[int], newest: int) -> Prefix | None:
@@ -181,29 +169,28 @@ class History:
             rest.difference_update(at for at in range(begin, end) if shown[at] == entry.tag)
         return not rest
 
-    def _proof(self, shown: list[int], newest: int) -> Violation:
-        """A misplaced write; or the missing entry with the smallest number, and the first visible one behind it."""
-        wanted = self.image(newest)
-        wrong = [at for at, tag in enumerate(shown) if tag != wanted[at]]
-        misplaced = {at for at in wrong if shown[at]}
-        missing: dict[int, Entry] = {}
-        for entry, (begin, end) in zip(self.entries[:newest], self._spans, strict=False):
-            for at in wrong[bisect_left(wrong, begin) : bisect_left(wrong, end)]:
-                if shown[at] == entry.tag:
-                    misplaced.discard(at)
-                    missing.pop(at, None)
-                else:
-                    missing.setdefault(at, entry)
-        if misplaced:
-            at = min(misplaced)
-            return Violation(Anomaly.MISPLACED, *self._place(at), shown[at], self.entries[self._numbers[shown[at]] - 1])
-        at, first = min(missing.items(), key=lambda item: (item[1].number, item[0]))
-        later = min(number for number in map(self._numbers.__getitem__, shown) if number > first.number)
-        return Violation(Anomaly.MISSING, *self._place(at), shown[at], self.entries[later - 1], first)
-
-    def _unknown(self, shown: list[int]) -> Violation:
-        at, tag = next((at, tag) for at, tag in enumerate(shown) if tag not in self._numbers)
-        return Violation(Anomaly.UNKNOWN, *self._place(at), tag)
+    def _proof(self, shown: list[int]) -> Violation:
+        """A write nobody knows or a misplaced one; or the first missing entry, and the first visible one behind it."""
+        for at, tag in enumerate(shown):
+            if tag not in self._numbers:
+                return Violation(*self._place(at), tag)
+        visible = list(map(self._numbers.__getitem__, shown))
+        for at, number in enumerate(visible):
+            if number and not self._spans[number - 1][0] <= at < self._spans[number - 1][1]:
+                return Violation(*self._place(at), shown[at], self.entries[number - 1])
+        newest, held = max(visible), visible.copy()
+        for entry, (begin, end) in zip(self.entries[: min(newest, self._last_zeroes)], self._spans, strict=False):
+            if not entry.tag:
+                held[begin:end] = [number or entry.number for number in visible[begin:end]]
+        # A sector that holds an older write than one that covers it lacks that one.
+        missing, at = next(
+            (entry, at)
+            for entry, (begin, end) in zip(self.entries, self._spans, strict=True)
+            for at in range(begin, end)
+            if held[at] < entry.number
+        )
+        later = min([number for number in visible if number > missing.number])
+        return Violation(*self._place(at), shown[at], self.entries[later - 1], missing)
 
     def _place(self, at: int) -> tuple[int, int]:
         device = bisect_right(self._begins, at) - 1

@@ -10,7 +10,7 @@ from hypothesis import strategies as st
 
 from dmtable.testing.draft import CHUNK, COUNT, DEVICE, LENGTH, MD, OFFSET, START, TARGET, Draft, damage, paths
 from dmtable.testing.draft import DAMAGES as DAMAGES
-from dmtable.testing.tables import DeviceSet, NamedDevice
+from dmtable.testing.valid_tables import DeviceSet, NamedDevice
 
 _WIDE = 1 << 64
 

@@ -18,7 +18,7 @@ from dmtable.errors import UsageError
 from dmtable.testing.catalogue import DAMAGES as DAMAGES
 from dmtable.testing.draft import LENGTH, MD, Damage, Draft, paths
 from dmtable.testing.replicators import replicators
-from dmtable.testing.tables import TARGETS, Devices, DeviceSet, check_mix, devices_of, layouts, lines, tokens
+from dmtable.testing.valid_tables import TARGETS, Devices, DeviceSet, check_mix, devices_of, layouts, lines, tokens
 
 AMBIENT = frozenset({"DM207", "DM418"})
 """Warnings that sound tables have too: lines that share sectors, and chunks of odd sizes."""

@@ -7,7 +7,7 @@ from dataclasses import dataclass, field
 
 from hypothesis import strategies as st
 
-from dmtable.testing.tables import DeviceSet
+from dmtable.testing.valid_tables import DeviceSet
 
 MD = "vol"
 """The md that damaged tables are for, which they must not name."""

@@ -43,7 +43,7 @@ from dmtable.language.diagnostics import TableError
 from dmtable.language.parser import parse
 from dmtable.testing.damage import DAMAGES, damaged_tables
 from dmtable.testing.model import MD_FOLDER, Lines, Model, Request
-from dmtable.testing.tables import TARGETS, DeviceSet, NamedDevice, lines, tokens
+from dmtable.testing.valid_tables import TARGETS, DeviceSet, NamedDevice, lines, tokens
 from dmtable.units import SECTOR_BYTES, SECTOR_SHIFT
 
 _REFUSED_CODES = {"DM002", "DM101", "DM102", "DM103", "DM104", "DM106", "DM201", "DM203", "DM204"} | {

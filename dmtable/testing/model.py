@@ -14,7 +14,7 @@ from dmtable.core.bio import Op
 from dmtable.core.device_mapper import MAX_NAME
 from dmtable.core.devices import MAX_MINOR
 from dmtable.core.table import TargetSpec
-from dmtable.testing.tables import DeviceSet
+from dmtable.testing.valid_tables import DeviceSet
 
 MD_FOLDER = "/dev/mapper/"
 

@@ -22,7 +22,7 @@ from typing import ClassVar
 
 from dmtable.core.bio import Bio, Op
 from dmtable.io.device import BlockDevice
-from dmtable.runtime.runtime import RunningWorker, Worker
+from dmtable.runtime.runtime import Worker
 from dmtable.sim.link import LinkedDevice
 from dmtable.sim.subject import Entered, Subject
 from dmtable.sim.world import World
@@ -88,9 +88,10 @@ class Replicator:
         self._flushes: deque[tuple[int, Bio]] = deque()
         """Flushes, each with the sequence that the log must have durable first."""
         self._recover()
-        self._workers: list[RunningWorker] = []
-        for name, steps in (("log", self._run_log()), *((f"site {n}", self._run_site(n)) for n in range(len(sites)))):
-            self._workers.append(self._runtime.start(_Steps(name, steps)))
+        self._log_worker = self._runtime.start(_Steps("log", self._run_log()))
+        self._site_workers = [
+            self._runtime.start(_Steps(f"site {site}", self._run_site(site))) for site in range(len(sites))
+        ]
 
     def submit(self, device: int, bio: Bio) -> None:
         if bio.op is Op.FLUSH:
@@ -101,11 +102,7 @@ class Replicator:
         else:
             self._entered(device, bio)
             self._queue.append((device, bio))
-        self._wake()
-
-    def _wake(self) -> None:
-        for worker in self._workers:
-            worker.wake()
+        self._log_worker.wake()
 
     def _recover(self) -> None:
         """Reads the log from its head to its end, and raises the generation before anything is appended."""
@@ -205,7 +202,8 @@ class Replicator:
                 entry.bio.complete()
         while self._may_flush() and self._flushes[0][0] <= flushed:
             self._flushes.popleft()[1].complete()
-        self._wake()
+        for worker in self._site_workers:
+            worker.wake()
 
     def _may_flush(self) -> bool:
         """Whether everything that the first flush waits for is in the log."""
@@ -255,7 +253,7 @@ class Replicator:
             if self._defect is not Defect.REPLAY_OVER:
                 self._log.flush()
                 yield True
-            self._wake()
+            self._log_worker.wake()
 
 
 class _Steps(Worker):

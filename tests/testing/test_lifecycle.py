@@ -19,7 +19,7 @@ from dmtable.language.parser import parse
 from dmtable.language.tree import Table
 from dmtable.testing.lifecycle import LifeCycle
 from dmtable.testing.model import Model
-from dmtable.testing.tables import DeviceSet, NamedDevice
+from dmtable.testing.valid_tables import DeviceSet, NamedDevice
 
 QUICK = settings(max_examples=30, stateful_step_count=40, suppress_health_check=list(HealthCheck))
 SEARCH = settings(

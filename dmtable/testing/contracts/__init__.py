@@ -5,14 +5,11 @@ Needs pytest and hypothesis, which the extra `dmtable[testing]` brings.
 
 from __future__ import annotations
 
-try:
+from dmtable.testing.extra import needs_extra
+
+with needs_extra("the contracts"):
     from dmtable.testing.contracts.block_device import BlockDeviceContract as BlockDeviceContract
     from dmtable.testing.contracts.model import Origin as Origin
     from dmtable.testing.contracts.target import TargetContract as TargetContract
     from dmtable.testing.contracts.target_words import Example as Example
     from dmtable.testing.contracts.target_words import Refused as Refused
-except ModuleNotFoundError as error:
-    if error.name not in ("pytest", "hypothesis"):
-        raise
-    text = f"the contracts need {error.name}: pip install 'dmtable[testing]'"
-    raise ModuleNotFoundError(text, name=error.name) from error

@@ -20,7 +20,7 @@ from dmtable.language.parser import parse
 from dmtable.targets.replicator import ReplicatorDevParams, ReplicatorParams
 from dmtable.testing.damage import AMBIENT, DAMAGES, DamagedTable, damaged_tables
 from dmtable.testing.replicators import ReplicatorTable, replicator_tables
-from dmtable.testing.tables import TARGETS, DeviceSet, NamedDevice, Stack, ValidTable, device_sets, stacks, tables
+from dmtable.testing.valid_tables import TARGETS, DeviceSet, NamedDevice, Stack, ValidTable, device_sets, stacks, tables
 from dmtable.units import SECTOR_SHIFT
 
 DEVICES = DeviceSet((NamedDevice("/dev/sda", 256, 4096), NamedDevice("/dev/sdb", 100)))

@@ -12,7 +12,7 @@ from dmtable.errors import UsageError
 from dmtable.sim.choices import Scripted
 from dmtable.sim.faults import Call, Fault, Faults, Ill
 from dmtable.sim.workload import Flush, Operation, Workload, Write, Zero
-from dmtable.testing.workloads import DrawnChoices, fault_schedules, faults, operations, workloads
+from dmtable.testing.simulations import DrawnChoices, fault_schedules, faults, operations, workloads
 
 SIZES = (5, 12)
 
