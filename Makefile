@@ -4,7 +4,7 @@ PYTHON ?= python3
 VENV := .venv
 RUN := $(VENV)/bin/python
 
-.PHONY: demo test check bench clean
+.PHONY: demo test check bench defects torture clean
 
 demo: $(VENV)/.ready
 	$(RUN) examples/slides.py demo
@@ -17,6 +17,14 @@ check: $(VENV)/.ready
 	$(VENV)/bin/ruff format --check .
 	$(VENV)/bin/mypy
 	$(RUN) -m pytest
+
+# Spoils the reference replicator in nine ways and writes down what found each.
+defects: $(VENV)/.ready
+	$(RUN) -m tests.proving.defects docs/proving.md
+
+# A million crash states and more of the sound one.
+torture: $(VENV)/.ready
+	$(VENV)/bin/dmtable torture tests.proving.reference:sound --jobs 2 --minutes 2
 
 bench: $(VENV)/.ready
 	$(RUN) -m benchmarks

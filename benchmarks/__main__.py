@@ -1,4 +1,4 @@
-"""Runs every benchmark and prints the table: `python -m benchmarks [compiling] [io_path]`."""
+"""Runs every benchmark and prints the table: `python -m benchmarks [compiling] [io_path] [proving]`."""
 
 from __future__ import annotations
 
@@ -7,7 +7,7 @@ import sys
 
 from benchmarks.measure import Row, print_table
 
-_GROUPS = ("compiling", "io_path")
+_GROUPS = ("compiling", "io_path", "proving")
 
 
 def main() -> int:

@@ -62,7 +62,7 @@ def print_table(rows: list[Row]) -> None:
     print("|---|---|---|---|")
     for row in rows:
         sign = "≥" if row.at_least else "≤"
-        number = f"{row.ratio:.2f}" if row.unit == "×" else f"{row.ratio:.0f}"
-        goal = f"{row.goal:g}"
+        number = f"{row.ratio:.2f}" if row.unit == "×" else f"{row.ratio:,.0f}"
+        goal = f"{row.goal:,g}"
         mark = "" if row.met else " **missed**"
         print(f"| {row.what} | {row.baseline} | {number}{row.unit}{mark} | {sign} {goal}{row.unit} |")

@@ -65,11 +65,15 @@ class Document:
             for line, _, output in (part.partition("\n") for part in re.split(r"^\$ ", text, flags=re.MULTILINE)[1:])
         ]
 
+    def write(self, folder: Path) -> None:
+        """Writes its files."""
+        for name, text in self.files.items():
+            (folder / name).write_text(text)
+
     @contextlib.contextmanager
     def unpacked(self, folder: Path) -> Iterator[None]:
         """Its files are in the folder, which is the current one, and the first to import from."""
-        for name, text in self.files.items():
-            (folder / name).write_text(text)
+        self.write(folder)
         before = {*sys.modules}
         with pytest.MonkeyPatch.context() as patch:
             patch.chdir(folder)

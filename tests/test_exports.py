@@ -8,6 +8,7 @@ import inspect
 import pkgutil
 import subprocess
 import sys
+from itertools import pairwise
 from pathlib import Path
 from types import ModuleType
 
@@ -33,7 +34,7 @@ def documented_aliases(module: str) -> set[str]:
     body = ast.parse(Path(str(importlib.import_module(module).__file__)).read_text()).body
     return {
         node.targets[0].id
-        for node, below in zip(body, body[1:], strict=False)
+        for node, below in pairwise(body)
         if isinstance(node, ast.Assign)
         and isinstance(node.targets[0], ast.Name)
         and isinstance(below, ast.Expr)

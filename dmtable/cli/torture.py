@@ -93,7 +93,7 @@ def _print_failure(failure: Failure, name: str) -> None:
 
 
 def _replay(subject: Subject, given: str) -> int:
-    from dmtable.sim.replay import replay
+    from dmtable.sim.playback import replay
     from dmtable.sim.runtime import Event
     from dmtable.sim.script import Script
 
@@ -151,8 +151,8 @@ class _Bar:
         done = min(progress.seconds / self._seconds, 1.0)
         bar = "#" * int(done * _BAR)
         reached = f", {len(statistics.sightings)} of {self._states} states seen" if self._states else ""
-        text = f"[{bar:<{_BAR}}] {done:4.0%}  {statistics.covered:,} crash states, {statistics.visited:,} distinct{reached}"
-        print(f"\r\x1b[K{text}", end="", file=sys.stderr, flush=True)
+        states = f"{statistics.covered:,} crash states, {statistics.visited:,} distinct"
+        print(f"\r\x1b[K[{bar:<{_BAR}}] {done:4.0%}  {states}{reached}", end="", file=sys.stderr, flush=True)
 
     def clear(self) -> None:
         if self._shown:

@@ -25,6 +25,7 @@ if TYPE_CHECKING:
     from dmtable.sim.choices import Seeded as Seeded
     from dmtable.sim.choices import exhaustive as exhaustive
     from dmtable.sim.deadlock import Deadlock as Deadlock
+    from dmtable.sim.deadlock import Livelock as Livelock
     from dmtable.sim.deadlock import WouldBlock as WouldBlock
     from dmtable.sim.disk import SimDisk as SimDisk
     from dmtable.sim.explorer import Explorer as Explorer
@@ -46,11 +47,12 @@ if TYPE_CHECKING:
     from dmtable.sim.ink import tags_of_bytes as tags_of_bytes
     from dmtable.sim.link import Link as Link
     from dmtable.sim.link import LinkedDevice as LinkedDevice
-    from dmtable.sim.order import Anomaly as Anomaly
     from dmtable.sim.order import Entry as Entry
     from dmtable.sim.order import History as History
     from dmtable.sim.order import Prefix as Prefix
     from dmtable.sim.order import Violation as Violation
+    from dmtable.sim.playback import replay as replay
+    from dmtable.sim.playback import shrink as shrink
     from dmtable.sim.power import Power as Power
     from dmtable.sim.power import PowerLoss as PowerLoss
     from dmtable.sim.runtime import SimRuntime as SimRuntime
@@ -75,6 +77,7 @@ _HOME = {
     "Seeded": "dmtable.sim.choices",
     "exhaustive": "dmtable.sim.choices",
     "Deadlock": "dmtable.sim.deadlock",
+    "Livelock": "dmtable.sim.deadlock",
     "WouldBlock": "dmtable.sim.deadlock",
     "SimDisk": "dmtable.sim.disk",
     "Explorer": "dmtable.sim.explorer",
@@ -96,11 +99,12 @@ _HOME = {
     "tags_of_bytes": "dmtable.sim.ink",
     "Link": "dmtable.sim.link",
     "LinkedDevice": "dmtable.sim.link",
-    "Anomaly": "dmtable.sim.order",
     "Entry": "dmtable.sim.order",
     "History": "dmtable.sim.order",
     "Prefix": "dmtable.sim.order",
     "Violation": "dmtable.sim.order",
+    "replay": "dmtable.sim.playback",
+    "shrink": "dmtable.sim.playback",
     "Power": "dmtable.sim.power",
     "PowerLoss": "dmtable.sim.power",
     "SimRuntime": "dmtable.sim.runtime",

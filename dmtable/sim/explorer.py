@@ -26,12 +26,12 @@ from typing import TypeVar
 
 from dmtable.sim.cache import Image, State
 from dmtable.sim.choices import Choices, Ordinary, Seeded, exhaustive
-from dmtable.sim.finding import Finding
+from dmtable.sim.finding import Finding, Flaw
 from dmtable.sim.life import Life, Moment, created
 from dmtable.sim.order import Entry, History, Prefix
 from dmtable.sim.script import Act, Script
 from dmtable.sim.subject import Subject
-from dmtable.sim.verdict import at_rest, diverged, judged, standing
+from dmtable.sim.verdict import at_rest, entries, judged, standing
 from dmtable.sim.workload import Workload, Write
 
 AFTERWARDS: Workload = ((Write(0, 0),),)
@@ -123,11 +123,11 @@ class Explorer:
     """Explores one subject. What was visited is remembered from run to run and from workload to workload."""
 
     def __init__(self, subject: Subject, *, crashes: int = 2, most_images: int | None = None) -> None:
-        """`crashes` power losses one after the other are explored; where a moment has more than `most_images`
-        crash states, so many of them are drawn."""
+        """`crashes` power losses one after the other are explored, of a subject without write order just one; where
+        a moment has more than `most_images` crash states, so many of them are drawn."""
         self.subject = subject
         self.statistics = Statistics()
-        self._crashes = crashes
+        self._crashes = crashes if subject.ordered else 1
         self.most_images = most_images
         self._names = list(subject.disks)
         self._sites = [[self._names.index(name) for name in site] for site in subject.sites]
@@ -138,7 +138,7 @@ class Explorer:
         self._history_ids: dict[tuple[Entry, ...], int] = {}
         self._clouds: dict[tuple[object, ...], int] = {}
         self._outcomes: dict[tuple[_Ids, int], _Outcome] = {}
-        self._verdicts: dict[tuple[int, _Ids], Prefix | Finding] = {}
+        self._verdicts: dict[tuple[int, int, _Ids], Prefix | Finding] = {}
         self._recoveries: dict[tuple[_Ids, int], _Recovery] = {}
         self._created = created(subject)
 
@@ -164,12 +164,12 @@ class Explorer:
         """
         history = History(self.subject.device_sectors)
         life = Life(self.subject, self._created, history, choices=choices, weather=weather, watched=True)
-        finding = life.live(workload) or diverged(self.subject, life.images())
+        finding = life.live(workload)
         self.statistics.runs += 1
         self.statistics.sightings += life.world.sightings
         known = [self._history_id(history.entries[:number]) for number in range(len(history.entries) + 1)]
         if finding is None:
-            finding = at_rest(self._verdict(known[-1], 0, self._ids_of(life.images())), len(history.entries))
+            finding = self._at_rest(known[-1], self._ids_of(life.images()), len(history.entries))
         life.close()
         way = _Life(None, workload, tuple(choices.script), weather)
         if finding is not None:
@@ -196,8 +196,9 @@ class Explorer:
             if self.subject.synchronous:
                 for finding in standing(self.subject, outcome.standing, moment.acknowledged):
                     raise Flawed(finding, self._script(self._crash(life, moment, ids)))
-            if finding_at_rest := at_rest(Prefix(outcome.whole, outcome.whole), moment.durable):
-                raise Flawed(finding_at_rest, self._script(_Life(self._crash(life, moment, ids), ())))
+            if outcome.whole < moment.durable:
+                text = f"at rest the group holds {entries(outcome.whole)}, and must hold {moment.durable}"
+                raise Flawed(Finding(Flaw.LOST, text), self._script(_Life(self._crash(life, moment, ids), ())))
         self._clouds[cloud] = count
         self.statistics.covered += count
 
@@ -219,9 +220,9 @@ class Explorer:
         for finding in standing(self.subject, remote, moment.acknowledged):
             raise Flawed(finding, self._script(crash))
         recovery = self._recover(ids, crashes)
-        recovered = self._verdict(history, 0, recovery.images)
-        if found := recovery.finding or at_rest(recovered, moment.durable):
+        if found := recovery.finding or self._at_rest(history, recovery.images, moment.durable):
             raise Flawed(found, self._script(_Life(crash, ())))
+        recovered = self._verdict(history, 0, recovery.images)
         assert isinstance(recovered, Prefix)
         if crashes:
             self._go_on(recovery, history, recovered.whole, moment, crashes - 1, _Life(crash, AFTERWARDS))
@@ -244,8 +245,8 @@ class Explorer:
             self._power_fails(during, history, crashes, _Life(life.begins, ()))
         kept = self._histories[history].entries[:whole]
         known = [self._history_id([*kept, *recovery.entries[:entered]]) for entered in range(len(recovery.entries) + 1)]
-        afterwards = self._verdict(known[-1], 0, recovery.images_afterwards)
-        if finding := recovery.finding_afterwards or at_rest(afterwards, whole + len(recovery.entries)):
+        finding = recovery.finding_afterwards
+        if finding := finding or self._at_rest(known[-1], recovery.images_afterwards, whole + len(recovery.entries)):
             raise Flawed(finding, self._script(life))
         for moment in recovery.moments[recovery.working_from :]:
             later = moment._replace(
@@ -263,15 +264,14 @@ class Explorer:
 
     def _opened(self, ids: _Ids, crashes: int) -> _Recovery:
         self.statistics.recoveries += 1
-        images = {name: self._images[number] for name, number in zip(self._names, ids, strict=True)}
-        history = History(self.subject.device_sectors)
+        images, history = self._by_name(ids), History(self.subject.device_sectors)
         first_tag = crashes * _TAGS_OF_A_LIFE
         life = Life(self.subject, images, history, choices=Ordinary(), first_tag=first_tag, watched=crashes > 0)
-        finding = life.live() or diverged(self.subject, life.images())
+        finding = life.live()
         working_from, recovered = len(life.moments), self._ids_of(life.images())
         finding_afterwards = None
         if crashes and finding is None:
-            finding_afterwards = life.live(AFTERWARDS, opening=False) or diverged(self.subject, life.images())
+            finding_afterwards = life.live(AFTERWARDS, opening=False)
         self.statistics.sightings += life.world.sightings
         afterwards = self._ids_of(life.images())
         life.close()
@@ -279,13 +279,17 @@ class Explorer:
             recovered, finding, life.moments, working_from, history.entries, afterwards, finding_afterwards
         )
 
+    def _at_rest(self, history: int, ids: _Ids, durable: int) -> Finding | None:
+        """What is wrong with a group that shows these images at rest, and must hold that many entries."""
+        verdicts = [self._verdict(history, site, ids) for site in range(len(self._sites))]
+        return at_rest(self.subject, verdicts, self._by_name(ids), durable)
+
     def _verdict(self, history: int, site: int, ids: _Ids) -> Prefix | Finding:
         """How far a site is."""
-        devices = tuple([ids[disk] for disk in self._sites[site]])
-        known = self._verdicts.get((history, devices))
+        known = self._verdicts.get((history, site, key := tuple([ids[disk] for disk in self._sites[site]])))
         if known is None:
-            known = judged(self._histories[history], [self._images[number] for number in devices])
-            self._verdicts[history, devices] = known
+            known = judged(self.subject, site, self._histories[history], self._by_name(ids))
+            self._verdicts[history, site, key] = known
         return known
 
     def _surviving(self, state: State) -> _Ids:
@@ -302,6 +306,9 @@ class Explorer:
                 found.append(self._image_id(tuple(image)))
             known = self._survivors[state] = tuple(found)
         return known
+
+    def _by_name(self, ids: _Ids) -> dict[str, Image]:
+        return {name: self._images[number] for name, number in zip(self._names, ids, strict=True)}
 
     def _ids_of(self, images: Mapping[str, Image]) -> _Ids:
         return tuple([self._image_id(images[name]) for name in self._names])

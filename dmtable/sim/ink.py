@@ -54,7 +54,7 @@ def tags(image: Iterable[bytes], device: int) -> list[int]:
     return found
 
 
-def tags_of_bytes(image: bytes | memoryview, device: int) -> list[int]:
+def tags_of_bytes(image: bytes | bytearray | memoryview, device: int) -> list[int]:
     """The same for a large image in one piece; sees each byte once."""
     view = memoryview(image).cast("B")
     words = view.cast("Q")

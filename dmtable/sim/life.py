@@ -77,7 +77,11 @@ class Life:
         self._weather = weather
         self._clients: list[_Client] = []
         self._numbers: dict[Bio, int] = {}
-        self._disks = [self.world.disk(name, image=image) for name, image in images.items()]
+        self._acknowledged: set[int] = set()
+        machines = {name: f"site {site}" for site, disks in enumerate(subject.sites) if site for name in disks}
+        self._disks = [
+            self.world.disk(name, image=image, machine=machines.get(name, "")) for name, image in images.items()
+        ]
         if watched:
             self.world.power.watch = self._remember
         self._subject = subject
@@ -128,9 +132,15 @@ class Life:
             return
         if not number:
             raise UsageError(f"{operation} was acknowledged, but `entered` was not called with its bio")
-        promises.acknowledged = max(promises.acknowledged, number)
-        if bio.fua:
-            promises.durable = max(promises.durable, number)
+        self._acknowledged.add(number)
+        if self._subject.ordered:
+            promises.acknowledged = max(promises.acknowledged, number)
+            if bio.fua:
+                promises.durable = max(promises.durable, number)
+        else:
+            # Without an order a later write says nothing of an earlier one: only what has no gap counts.
+            while promises.acknowledged + 1 in self._acknowledged:
+                promises.acknowledged += 1
 
     def _begin(self, operations: Client) -> None:
         client = _Client(f"client {len(self._clients)}", self, operations, self._next_tag)

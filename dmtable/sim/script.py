@@ -64,19 +64,20 @@ class Script:
         return "\n".join(lines)
 
     def dumps(self) -> str:
-        """As JSON, in one line."""
-        acts = [
-            {
-                "workload": [
-                    [{"op": type(one).__name__.lower(), **asdict(one)} for one in ones] for ones in act.workload
-                ],
-                "schedule": act.schedule,
+        """As JSON, in one line; what is as ever is left out."""
+        acts = []
+        for act in self.acts:
+            schedule = list(act.schedule)
+            while schedule and not schedule[-1]:
+                schedule.pop()
+            told: dict[str, Any] = {
+                "workload": [[_telling(operation) for operation in client] for client in act.workload],
+                "schedule": schedule,
                 "power_fails_before": act.power_fails_before,
                 "survivors": act.survivors,
                 "weather": act.weather,
             }
-            for act in self.acts
-        ]
+            acts.append({name: value for name, value in told.items() if value})
         return json.dumps({"acts": acts})
 
     @classmethod
@@ -135,20 +136,25 @@ def _told(operation: Operation) -> str:
     return f"write {place}{', durably (FUA)' if operation.fua else ''}"
 
 
+def _telling(operation: Operation) -> dict[str, Any]:
+    named = {name: value for name, value in asdict(operation).items() if value is not False}
+    return {"op": type(operation).__name__.lower(), **named}
+
+
 _OPERATIONS: dict[str, type[Operation]] = {"write": Write, "zero": Zero, "flush": Flush}
 
 
 def _act(told: Mapping[str, Any]) -> Act:
-    fails_before = told["power_fails_before"]
+    fails_before = told.get("power_fails_before")
     return Act(
-        tuple(tuple(_operation(one) for one in client) for client in told["workload"]),
-        tuple(map(int, told["schedule"])),
+        tuple(tuple(_operation(one) for one in client) for client in told.get("workload", ())),
+        tuple(map(int, told.get("schedule", ()))),
         None if fails_before is None else int(fails_before),
         {
             str(disk): {int(sector): int(version) for sector, version in kept.items()}
-            for disk, kept in told["survivors"].items()
+            for disk, kept in told.get("survivors", {}).items()
         },
-        bool(told["weather"]),
+        bool(told.get("weather", False)),
     )
 
 

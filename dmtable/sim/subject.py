@@ -7,6 +7,7 @@ from collections.abc import Callable, Mapping, Sequence
 from typing import ClassVar, Protocol
 
 from dmtable.core.bio import Bio
+from dmtable.sim.cache import Image
 from dmtable.sim.faults import FaultRates
 from dmtable.sim.world import World
 
@@ -36,6 +37,9 @@ class Subject(ABC):
     """The size in sectors of each disk, by name."""
     sites: ClassVar[Sequence[Sequence[str]]]
     """For each site the disks that hold the group's devices, in their order. Site 0 is the local one."""
+    ordered: ClassVar[bool] = True
+    """False: it promises, as a plain disk, that what was flushed is there, and nothing of the order of writes. A
+    flush of any device flushes the group all the same; what FUA promises of a single write is not judged."""
     synchronous: ClassVar[frozenset[int]] = frozenset()
     """Sites that hold every acknowledged write as they stand, without any recovery."""
     sometimes: ClassVar[Sequence[str]] = ()
@@ -53,6 +57,10 @@ class Subject(ABC):
     def open(self, world: World, entered: Entered) -> Group:
         """Opens the group on what its disks hold: formatted, in use until a power loss, or recovered halfway.
 
-        The remote sites' disks are reached at once here; a subject that wants links that fail puts
-        `LinkedDevice(world.disks[name], world.link(site))` between.
+        The disks of a remote site are reached over `LinkedDevice(world.disks[name], world.link("site 1"))` where
+        its link and its machine shall fail in bad weather; without that, nothing ever goes wrong on the way.
         """
+
+    def devices(self, site: int, images: Mapping[str, Image]) -> Sequence[Image]:
+        """What the group's devices show at a site, from the images of all disks."""
+        return [images[name] for name in self.sites[site]]

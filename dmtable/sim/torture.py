@@ -14,7 +14,7 @@ from dmtable.runtime.threads import ThreadRuntime
 from dmtable.sim.choices import Choices, Seeded, exhaustive
 from dmtable.sim.explorer import Explorer, Flawed, Statistics
 from dmtable.sim.finding import Finding
-from dmtable.sim.replay import shrink
+from dmtable.sim.playback import shrink
 from dmtable.sim.script import Script
 from dmtable.sim.subject import Subject
 from dmtable.sim.workload import Workload, any_workload, small_workloads

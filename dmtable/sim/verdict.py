@@ -5,18 +5,25 @@ from __future__ import annotations
 from collections.abc import Iterator, Mapping, Sequence
 
 from dmtable.sim.cache import Image
+from dmtable.sim.durability import held
 from dmtable.sim.finding import Finding, Flaw
 from dmtable.sim.ink import Blot, tags
 from dmtable.sim.order import History, Prefix, Violation
 from dmtable.sim.subject import Subject
 
 
-def judged(history: History, devices: Sequence[Image]) -> Prefix | Finding:
-    """How far a site is, from the images of its devices."""
+def judged(subject: Subject, site: int, history: History, images: Mapping[str, Image]) -> Prefix | Finding:
+    """How far a site is, from the images of the disks."""
+    devices = subject.devices(site, images)
     try:
-        verdict = history.judge([tag for device, image in enumerate(devices) for tag in tags(image, device)])
+        shown = [tag for device, image in enumerate(devices) for tag in tags(image, device)]
     except Blot as blot:
         return Finding(Flaw.CORRUPT, str(blot))
+    if not subject.ordered:
+        whole = held(history, shown)
+        if whole is not None:
+            return Prefix(whole, whole)
+    verdict = history.judge(shown)
     return Finding(Flaw.ORDER, str(verdict)) if isinstance(verdict, Violation) else verdict
 
 
@@ -26,28 +33,40 @@ def standing(subject: Subject, verdicts: Sequence[Prefix | Finding], acknowledge
         if isinstance(verdict, Finding):
             yield Finding(verdict.flaw, f"site {site} as it stands: {verdict.text}")
         elif site in subject.synchronous and verdict.whole < acknowledged:
-            text = f"entry {acknowledged} was acknowledged, but site {site} as it stands holds only {verdict.whole}"
+            text = f"entry {acknowledged} was acknowledged, but site {site} as it stands holds {entries(verdict.whole)}"
             yield Finding(Flaw.LOST, text)
 
 
-def at_rest(verdict: Prefix | Finding, durable: int) -> Finding | None:
-    """What is wrong with a group that has come to rest, from what its local site shows."""
-    if isinstance(verdict, Finding):
-        return Finding(verdict.flaw, f"at rest: {verdict.text}")
-    if verdict.whole < durable:
-        return Finding(Flaw.LOST, f"at rest the sites hold {verdict.whole} entries, and must hold {durable}")
-    if verdict.partial > verdict.whole:
-        return Finding(Flaw.TORN, f"at rest only some sectors of entry {verdict.partial} are there")
-    return None
+def at_rest(
+    subject: Subject, verdicts: Sequence[Prefix | Finding], images: Mapping[str, Image], durable: int
+) -> Finding | None:
+    """What is wrong with a group that has come to rest; `verdicts` begins with the local site."""
+    for site, verdict in enumerate(verdicts):
+        if isinstance(verdict, Finding):
+            return Finding(verdict.flaw, f"site {site} at rest: {verdict.text}")
+        if verdict.partial > verdict.whole:
+            return Finding(Flaw.TORN, f"site {site} at rest has only some sectors of entry {verdict.partial}")
+    wholes = [verdict.whole for verdict in verdicts if isinstance(verdict, Prefix)]
+    if min(wholes) < max(wholes):
+        told = ", ".join(f"site {site} holds {entries(whole)}" for site, whole in enumerate(wholes))
+        return Finding(Flaw.DIVERGED, f"at rest {told}")
+    if wholes[0] < durable:
+        return Finding(Flaw.LOST, f"at rest the group holds {entries(wholes[0])}, and must hold {durable}")
+    return _differing(subject, images)
 
 
-def diverged(subject: Subject, images: Mapping[str, Image]) -> Finding | None:
-    """Where the sites of a group at rest differ, if they do."""
-    local = subject.sites[0]
-    for site, disks in enumerate(subject.sites[1:], 1):
-        for device, (here, there) in enumerate(zip(local, disks, strict=True)):
-            if images[here] != images[there]:
-                pairs = enumerate(zip(images[here], images[there], strict=True))
+def entries(count: int) -> str:
+    """So many entries, in words that fit the number."""
+    return "1 entry" if count == 1 else f"{count} entries"
+
+
+def _differing(subject: Subject, images: Mapping[str, Image]) -> Finding | None:
+    """Where the sites show different bytes, though the same entries: in what no entry wrote."""
+    local = subject.devices(0, images)
+    for site in range(1, len(subject.sites)):
+        for device, (here, there) in enumerate(zip(local, subject.devices(site, images), strict=True)):
+            if here != there:
+                pairs = enumerate(zip(here, there, strict=True))
                 sector = next(at for at, (one, other) in pairs if one != other)
                 text = f"at rest site {site} differs from site 0 at device {device}, sector {sector}"
                 return Finding(Flaw.DIVERGED, text)

@@ -1,8 +1,9 @@
-"""Weather: while clients work, links are cut, hang, slow down and heal, and disks fail as their subject allows."""
+"""Weather: while clients work, links are cut, slow down, flap and heal, and remote machines lose their power."""
 
 from __future__ import annotations
 
 from dmtable.runtime.runtime import Worker
+from dmtable.sim.link import Link
 from dmtable.sim.world import World
 
 _MOST_CHANGES = 6
@@ -38,7 +39,7 @@ class Weather(Worker):
     def _change(self) -> None:
         choices = self._world.choices
         link = self._links[choices.pick(len(self._links), "which link")]
-        match choices.pick(5, f"what becomes of link {link.name}"):
+        match choices.pick(6, f"what becomes of link {link.name}"):
             case 0:
                 link.heal()
             case 1:
@@ -47,5 +48,14 @@ class Weather(Worker):
                 link.cut_at = link.calls + 1 + choices.pick(_EIGHTHS, "during which call")
             case 3:
                 link.slow(_SHORTEST_SECONDS)
-            case _:
+            case 4:
                 link.flap_anyhow(3, 1.0)
+            case _:
+                self._remote_power_loss(link)
+
+    def _remote_power_loss(self, link: Link) -> None:
+        """The machine behind the link loses its power; until the link heals nobody reaches it."""
+        if any(disk.machine == link.name for disk in self._world.disks.values()):
+            self._world.remote_power_loss(link.name)
+        else:
+            link.cut()

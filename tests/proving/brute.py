@@ -13,17 +13,17 @@ generators. Every write is of one sector.
 
 from __future__ import annotations
 
-import dis
 import itertools
-from collections.abc import Callable, Hashable, Iterator
+from collections import deque
+from collections.abc import Callable, Hashable, Iterable, Iterator
 from dataclasses import dataclass, field
-from functools import cache
-from types import CodeType, GeneratorType
-from typing import Any, cast
+from types import GeneratorType
+from typing import Any, NamedTuple, cast
 
 from dmtable.core.bio import Bio, Op
 from dmtable.io.device import BlockDevice, Buffer
 from dmtable.runtime.runtime import Worker
+from dmtable.sim.cache import Image
 from dmtable.sim.ink import stamp
 from dmtable.sim.workload import Client, Flush, Workload, Write
 from dmtable.sim.world import World
@@ -36,8 +36,9 @@ _FIRST_TAG_AFTERWARDS = 1000
 Sectors = tuple[int, ...]
 """The content of a disk: for each sector the number of its content."""
 Images = tuple[Sectors, ...]
-State = tuple[tuple[Sectors, tuple[tuple[int, Sectors], ...]], ...]
-"""Of each disk what is durable, and the versions of each sector that are not."""
+DiskState = tuple[Sectors, tuple[tuple[int, Sectors], ...]]
+"""What is durable, and the versions of each sector that are not."""
+State = tuple[DiskState, ...]
 Place = tuple[int, int, int]
 """An entry of the history: device, sector, tag."""
 
@@ -45,8 +46,10 @@ _numbers: dict[bytes, int] = {bytes(SECTOR_BYTES): 0}
 _contents: list[bytes] = [bytes(SECTOR_BYTES)]
 
 
-@dataclass(frozen=True, slots=True)
-class Seen:
+BLANK: Images = tuple((0,) * sectors for sectors in Reference.disks.values())
+
+
+class Seen(NamedTuple):
     """A point at which the power may fail. `rest` is what a recovery came to, where work goes on behind it."""
 
     state: State
@@ -56,7 +59,7 @@ class Seen:
 
 
 class Disk(BlockDevice):
-    """A disk with a cache; `watch` is called after each sector that it takes, and after each flush."""
+    """A disk with a cache; `watch` is called before each write and flush, and after each sector."""
 
     size_bytes = 0
 
@@ -66,10 +69,8 @@ class Disk(BlockDevice):
         self.newest = [*image]
         self.durable = image
         self.unflushed: dict[int, Sectors] = {}
+        self.state: DiskState = (image, ())
         self._watch = watch
-
-    def state(self) -> tuple[Sectors, tuple[tuple[int, Sectors], ...]]:
-        return self.durable, tuple(sorted(self.unflushed.items()))
 
     def pread_into(self, buffer: bytearray | memoryview, offset: int) -> int:
         raise NotImplementedError
@@ -79,18 +80,22 @@ class Disk(BlockDevice):
         return b"".join(_contents[number] for number in self.newest[first : first + length // SECTOR_BYTES])
 
     def pwrite(self, data: Buffer, offset: int) -> int:
+        self._watch()
         content = bytes(data)
         for begin in range(0, len(content), SECTOR_BYTES):
             at = (offset + begin) // SECTOR_BYTES
             number = _number(content[begin : begin + SECTOR_BYTES])
             self.newest[at] = number
             self.unflushed[at] = (*self.unflushed.get(at, ()), number)
+            self.state = self.durable, tuple(sorted(self.unflushed.items()))
             self._watch()
         return len(content)
 
     def flush(self) -> None:
+        self._watch()
         self.durable = tuple(self.newest)
         self.unflushed.clear()
+        self.state = self.durable, ()
         self._watch()
 
     def discard(self, offset: int, length: int) -> None:
@@ -170,7 +175,7 @@ class Machine:
             self.seen.add(Seen(self.state(), tuple(self.entered), self.durable, self.rest))
 
     def state(self) -> State:
-        return tuple([disk.state() for disk in self.disks.values()])
+        return tuple([disk.state for disk in self.disks.values()])
 
     def images(self) -> Images:
         """What the disks show."""
@@ -294,6 +299,7 @@ def _follow(
         if machine.rest is not None:
             ways.rests.add(machine.rest)
         if not ready:
+            ways.rests.add(machine.rest or machine.images())
             if any(client.left or client.waits for client in machine.clients):
                 ways.wrong = "a client waits for ever"
             ways.ends.add((machine.images(), tuple(machine.entered), machine.rest))
@@ -302,6 +308,110 @@ def _follow(
         path.append(ready[0])
         machine.take(ready[0])
     ways.seen |= machine.seen
+
+
+class Flaw(Exception):
+    """What brute force found."""
+
+
+@dataclass(frozen=True, slots=True)
+class _Recovery:
+    """What opening a group on some images can lead to, whoever runs when."""
+
+    ways: Ways
+    images: frozenset[Images]
+    """What a power loss in it may leave."""
+    images_afterwards: frozenset[tuple[Images, Images, tuple[Place, ...], int]]
+    """And one in the work behind it: what the recovery came to, what is left, what was entered, what is durable."""
+
+
+class Brute:
+    """All that can happen to a replicator, judged. What a recovery does is found out once for equal images."""
+
+    def __init__(self, defect: Defect | None, *, crashes: int = 2) -> None:
+        self.visited: set[tuple[Images, tuple[Place, ...]]] = set()
+        """What power losses in the first life may leave, and the history behind it."""
+        self._defect = defect
+        self._crashes = crashes
+        self._recoveries: dict[tuple[Images, bool], _Recovery] = {}
+        self._judged: set[tuple[Images, tuple[Place, ...], int, int]] = set()
+
+    def explore(self, workload: Workload) -> None:
+        """Raises Flaw."""
+        ways = every_way(lambda: Machine(self._defect, BLANK, workload))
+        if ways.wrong:
+            raise Flaw(ways.wrong)
+        for images, entered, _ in ways.ends:
+            self._at_rest(images, entered, len(entered))
+        for seen in ways.seen:
+            for images in surviving(seen.state):
+                self.visited.add((images, seen.entered))
+                self._power_failed(images, seen.entered, seen.durable, self._crashes - 1)
+
+    def _power_failed(self, images: Images, entered: tuple[Place, ...], durable: int, crashes: int) -> None:
+        key = (images, entered, durable, crashes)
+        if key in self._judged:
+            return
+        self._judged.add(key)
+        for site in range(1, len(Reference.sites)):
+            if _whole(images, site, entered) is None:
+                raise Flaw(f"site {site} holds no prefix")
+        recovery = self._recover(images, crashes > 0)
+        whole = {rest: self._at_rest(rest, entered, durable) for rest in recovery.ways.rests}
+        for again in recovery.images:
+            self._power_failed(again, entered, durable, crashes - 1)
+        for rest, again, worked, durably in recovery.images_afterwards:
+            behind = (*entered[: whole[rest]], *worked)
+            self._power_failed(again, behind, whole[rest] + durably, crashes - 1)
+        for end, worked, rest_before in recovery.ways.ends:
+            if rest_before is not None:
+                behind = (*entered[: whole[rest_before]], *worked)
+                self._at_rest(end, behind, len(behind))
+
+    def _recover(self, images: Images, work: bool) -> _Recovery:
+        known = self._recoveries.get((images, work))
+        if known is None:
+            ways = every_way(lambda: Machine(self._defect, images, (), AFTERWARDS if work else ()))
+            if ways.wrong:
+                raise Flaw(ways.wrong)
+            during: set[Images] = set()
+            behind: set[tuple[Images, Images, tuple[Place, ...], int]] = set()
+            for seen in ways.seen if work else ():
+                left = surviving(seen.state)
+                if seen.rest is None:
+                    during.update(left)
+                else:
+                    behind.update((seen.rest, one, seen.entered, seen.durable) for one in left)
+            known = self._recoveries[images, work] = _Recovery(ways, frozenset(during), frozenset(behind))
+        return known
+
+    def _at_rest(self, images: Images, entered: tuple[Place, ...], durable: int) -> int:
+        """How much of the history all sites hold."""
+        if any(_shown(images, site) != _shown(images, 0) for site in range(1, len(Reference.sites))):
+            raise Flaw("the sites differ at rest")
+        whole = _whole(images, 0, entered)
+        if whole is None:
+            raise Flaw("no prefix at rest")
+        if whole < durable:
+            raise Flaw(f"only {whole} of {durable} entries at rest")
+        return whole
+
+
+def _shown(images: Images, site: int) -> Images:
+    return tuple([images[list(Reference.disks).index(name)] for name in Reference.sites[site]])
+
+
+def _whole(images: Images, site: int, entered: tuple[Place, ...]) -> int | None:
+    """Which prefix of the history a site shows; None where it is none."""
+    shown = _shown(images, site)
+    expected = [[0] * sectors for sectors in Reference.device_sectors]
+    for number in range(len(entered) + 1):
+        if shown == tuple(map(tuple, expected)):
+            return number
+        if number < len(entered):
+            device, sector, tag = entered[number]
+            expected[device][sector] = _number(stamp(tag, device, sector, 1))
+    return None
 
 
 def surviving(state: State) -> Iterator[Images]:
@@ -318,31 +428,9 @@ def surviving(state: State) -> Iterator[Images]:
     return itertools.product(*options)
 
 
-@cache
-def _needed(code: CodeType, at: int) -> tuple[str, ...]:
-    """The local variables that are read from there on before they are set. Nothing raises on these disks."""
-    steps = list(dis.get_instructions(code))
-    index = {step.offset: number for number, step in enumerate(steps)}
-    needed: set[str] = set()
-    been: set[tuple[int, frozenset[str]]] = set()
-    heads = [(index[at] + 1, frozenset(("self",)))]
-    while heads:
-        head = heads.pop()
-        if head in been:
-            continue
-        been.add(head)
-        number, written = head
-        step = steps[number]
-        name = str(step.argval)
-        if step.opname in ("LOAD_FAST", "LOAD_CLOSURE", "LOAD_DEREF") and name not in written:
-            needed.add(name)
-        elif step.opname == "STORE_FAST":
-            written |= {name}
-        if step.opcode in dis.hasjrel:
-            heads.append((index[step.argval], written))
-        if step.opname not in ("RETURN_VALUE", "RAISE_VARARGS", "RERAISE", "JUMP_FORWARD", "JUMP_BACKWARD"):
-            heads.append((number + 1, written))
-    return tuple(sorted(needed))
+def contents(images: Images) -> tuple[Image, ...]:
+    """What the numbers stand for."""
+    return tuple([tuple([_contents[number] for number in image]) for image in images])
 
 
 def _number(content: bytes) -> int:
@@ -359,26 +447,42 @@ def _tag(bio: Bio) -> int:
 
 def _frozen(value: Any) -> Hashable:
     """A value that is equal where the other is in all that can matter."""
-    if value is None or isinstance(value, int | bytes | Defect):
-        return value
-    if isinstance(value, list | tuple) or type(value).__name__ == "deque":
-        return tuple([_frozen(one) for one in value])
-    if isinstance(value, set):
-        return frozenset(value)
-    if isinstance(value, Entry):
-        return tuple([_frozen(getattr(value, name)) for name in Entry.__slots__])
-    if isinstance(value, Bio):
-        return value.op, _tag(value), value.done
-    if isinstance(value, GeneratorType):
-        frame = value.gi_frame
-        if frame is None:
-            return "over"
-        return (
-            value.gi_code.co_name,
-            frame.f_lasti,
-            tuple([_frozen(frame.f_locals.get(name)) for name in _needed(frame.f_code, frame.f_lasti)]),
-            _frozen(value.gi_yieldfrom),
-        )
-    if isinstance(value, Write | Flush):
-        return value
-    return value.name if isinstance(value, Disk) else type(value).__name__
+    freeze = _FREEZE.get(type(value))
+    return freeze(value) if freeze is not None else type(value).__name__
+
+
+def _frozen_sequence(values: Iterable[Any]) -> Hashable:
+    return tuple([_frozen(value) for value in values])
+
+
+def _frozen_entry(entry: Entry) -> Hashable:
+    bio = None if entry.bio is None else _frozen_bio(entry.bio)
+    place = entry.sequence, entry.generation, entry.device, entry.sector, entry.content
+    return (*place, entry.durable, frozenset(entry.owed), bio)
+
+
+def _frozen_bio(bio: Bio) -> Hashable:
+    return bio.op, _tag(bio), bio.done
+
+
+def _frozen_generator(steps: GeneratorType[Any, Any, Any]) -> Hashable:
+    frame = steps.gi_frame
+    if frame is None:
+        return "over"
+    values = tuple([_frozen(value) for value in frame.f_locals.values()])
+    return steps.gi_code.co_name, frame.f_lasti, values, _frozen(steps.gi_yieldfrom)
+
+
+def _same(value: Hashable) -> Hashable:
+    return value
+
+
+_FREEZE: dict[type, Callable[[Any], Hashable]] = {
+    **dict.fromkeys((bool, int, bytes, str, type(None), Defect, Write, Flush), _same),
+    **dict.fromkeys((list, tuple, deque), _frozen_sequence),
+    Entry: _frozen_entry,
+    Bio: _frozen_bio,
+    GeneratorType: _frozen_generator,
+    Disk: lambda disk: disk.name,
+}
+"""What else there is, is the same throughout a life: the machine, methods, Workers."""

@@ -279,7 +279,7 @@ class Reference(Subject):
         self._defect = defect
 
     def open(self, world: World, entered: Entered) -> Replicator:
-        link = world.link("there")
+        link = world.link("site 1")
         here: list[BlockDevice] = [world.disks[name] for name in self.sites[0]]
         there: list[BlockDevice] = [LinkedDevice(world.disks[name], link) for name in self.sites[1]]
         return Replicator(world, entered, [here, there], self._defect)

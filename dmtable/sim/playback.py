@@ -15,7 +15,7 @@ from dmtable.sim.power import PowerLoss
 from dmtable.sim.runtime import Event
 from dmtable.sim.script import Act, Script, shortened
 from dmtable.sim.subject import Subject
-from dmtable.sim.verdict import at_rest, diverged, judged, standing
+from dmtable.sim.verdict import at_rest, judged, standing
 
 _MOST_TRIES = 3000
 _CALLS_EARLIER = 12
@@ -82,7 +82,7 @@ def _play(subject: Subject, act: Act, state: _State, *, first: bool, trace: list
         finding = None
     if act.power_fails_before is not None and finding is None:
         state.images = {name: _survivor(disk, act) for name, disk in life.world.disks.items()}
-        remote = [judged(state.history, [state.images[name] for name in site]) for site in subject.sites[1:]]
+        remote = [judged(subject, site, state.history, state.images) for site in range(1, len(subject.sites))]
         finding = next(standing(subject, remote, state.acknowledged), None)
     if trace is not None and life.world.trace is not None:
         trace.extend(life.world.trace)
@@ -93,10 +93,10 @@ def _play(subject: Subject, act: Act, state: _State, *, first: bool, trace: list
 def _live(subject: Subject, act: Act, state: _State, life: Life, *, first: bool) -> Finding | None:
     """A life until all is at rest; its history and promises go into the state even where the power fails."""
     if not first:
-        finding = life.live() or diverged(subject, life.images())
-        verdict = judged(state.history, [life.images()[name] for name in subject.sites[0]])
-        if finding or (finding := at_rest(verdict, state.durable)):
+        finding = life.live() or _at_rest(subject, state.history, life, state.durable)
+        if finding is not None:
             return finding
+        verdict = judged(subject, 0, state.history, life.images())
         assert not isinstance(verdict, Finding)
         whole = verdict.whole
         state.history = History(subject.device_sectors, state.history.entries[:whole])
@@ -112,12 +112,13 @@ def _live(subject: Subject, act: Act, state: _State, life: Life, *, first: bool)
         promises = life.promises
         state.durable = before + promises.durable if promises.durable else state.durable
         state.acknowledged = before + promises.acknowledged if promises.acknowledged else state.acknowledged
-    if finding is None:
-        finding = diverged(subject, life.images())
-    if finding is None:
-        verdict = judged(state.history, [life.images()[name] for name in subject.sites[0]])
-        finding = at_rest(verdict, len(state.history.entries))
-    return finding
+    return finding or _at_rest(subject, state.history, life, len(state.history.entries))
+
+
+def _at_rest(subject: Subject, history: History, life: Life, durable: int) -> Finding | None:
+    images = life.images()
+    verdicts = [judged(subject, site, history, images) for site in range(len(subject.sites))]
+    return at_rest(subject, verdicts, images, durable)
 
 
 def _survivor(disk: SimDisk, act: Act) -> Image:

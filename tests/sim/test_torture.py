@@ -1,0 +1,74 @@
+"""Campaigns reach what they should, share the work, and tell a failure once and well."""
+
+from __future__ import annotations
+
+from itertools import islice
+
+from dmtable.sim.explorer import Statistics
+from dmtable.sim.finding import Flaw
+from dmtable.sim.playback import replay
+from dmtable.sim.stack import Stack
+from dmtable.sim.torture import Failure, Progress, campaign, units, work
+from tests.proving.reference import Defect, Reference
+
+
+def test_units_begin_with_small_groups_and_never_end() -> None:
+    small = 3 + 18
+    drawn = list(islice(units(Reference(), small=2, seed=7), 2 * small + 6))
+    assert all(unit.seed is None and unit.departures == 0 for unit in drawn[:small])
+    assert all(unit.seed is None and unit.departures == 1 for unit in drawn[small : 2 * small])
+    assert [unit.seed for unit in drawn[2 * small :]] == [None, 7, None, 8, None, 9]
+    assert [unit.seed for unit in islice(units(Reference(), small=0, seed=3), 3)] == [3, 4, 5]
+
+
+def test_the_same_seed_is_the_same_work() -> None:
+    def told() -> list[Statistics | Failure]:
+        left = iter(range(2))
+        return list(work(Reference(), units(Reference(), small=0, seed=11), lambda: next(left, None) is None))
+
+    assert told() == told()
+
+
+def test_a_failure_ends_the_work_and_replays() -> None:
+    subject = Reference(Defect.TORN_HEADER)
+    *statistics, failure = work(subject, units(subject, small=1, seed=0), lambda: False)
+    assert isinstance(failure, Failure)
+    assert all(isinstance(told, Statistics) for told in statistics)
+    assert failure.finding.flaw is Flaw.ORDER
+    again = replay(subject, failure.script)
+    assert again is not None
+    assert again.flaw is Flaw.ORDER
+
+
+def test_seeds_find_defects_and_their_scripts_replay() -> None:
+    for defect in (Defect.REPLAY_OVER, Defect.EARLY_HEAD, Defect.ABANDONED_TAIL):
+        subject = Reference(defect)
+        *_, failure = work(subject, units(subject, small=0, seed=0), lambda: False)
+        assert isinstance(failure, Failure)
+        again = replay(subject, failure.script)
+        assert again is not None
+        assert again.flaw is failure.finding.flaw
+
+
+def test_the_stack_of_mds_keeps_what_was_flushed() -> None:
+    left = iter(range(8))
+    sightings = Statistics()
+    for told in work(Stack(), units(Stack(), small=0, seed=0), lambda: next(left, None) is None):
+        assert isinstance(told, Statistics), told
+        sightings.add(told)
+    assert all(sightings.sightings[state] for state in Stack.sometimes)
+
+
+def test_jobs_share_a_campaign_to_its_first_failure() -> None:
+    told: list[Progress] = []
+    subject = Reference(Defect.EARLY_CLEAR)
+    end = campaign(subject, seed=0, small=1, jobs=2, seconds=60, tell=told.append)
+    assert end.failure is not None
+    assert end.failure.finding.flaw is Flaw.DIVERGED
+    assert end.statistics.covered > 0
+    assert told
+
+
+def test_a_campaign_without_a_failure_ends_in_time() -> None:
+    end = campaign(Reference(), seed=0, small=0, jobs=2, seconds=0.01, tell=lambda progress: None)
+    assert end.failure is None
