@@ -4,7 +4,7 @@ PYTHON ?= python3
 VENV := .venv
 RUN := $(VENV)/bin/python
 
-.PHONY: demo test check bench defects torture clean
+.PHONY: demo test check brute bench defects torture clean
 
 demo: $(VENV)/.ready
 	$(RUN) examples/slides.py demo
@@ -25,6 +25,10 @@ defects: $(VENV)/.ready
 # A million crash states and more of the sound one.
 torture: $(VENV)/.ready
 	$(VENV)/bin/dmtable torture tests.proving.reference:sound --jobs 2 --minutes 2
+
+# The explorer against brute force, whole: an hour or two.
+brute: $(VENV)/.ready
+	DMTABLE_BRUTE=1 $(RUN) -m pytest tests/proving/test_reductions.py
 
 bench: $(VENV)/.ready
 	$(RUN) -m benchmarks

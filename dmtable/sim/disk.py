@@ -193,7 +193,7 @@ class SimDisk(BlockDevice):
 
     def accept(self, bio: Bio) -> None:
         """Takes a bio (core.bio.submit); serves it at once where it takes no time. Without power it never completes."""
-        if bio.op in _PLAIN_OPS and self._plain():
+        if bio.op in _PLAIN_OPS and not bio.fua and self._plain():
             self._serve(bio)
             return
         written: Sequence[bytes] = ()
@@ -214,6 +214,11 @@ class SimDisk(BlockDevice):
             self._in_flight.append(request)
             self._runtime.call_later(request.seconds, partial(self._one_is_due, self._in_flight))
         else:
+            if bio.fua and request.durable:
+                # Between its arrival and its effect the power may fail, and any of its sectors survive.
+                self._in_flight.append(request)
+                self._power.count()
+                self._in_flight.remove(request)
             self._complete(request, bio)
 
     def _serve(self, bio: Bio) -> None:
@@ -228,9 +233,6 @@ class SimDisk(BlockDevice):
             else:
                 assert bio.data is not None
                 self.pwrite(bio.data, bio.sector << SECTOR_SHIFT)
-                if bio.fua:
-                    for at in range(bio.sector, bio.sector + bio.sectors):
-                        self._cache.settle(at)
         except OSError as failed:
             error = failed.errno or errno.EIO
         bio.complete(error)

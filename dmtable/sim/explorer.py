@@ -100,7 +100,8 @@ class _Outcome:
 
     standing: tuple[Prefix | Finding, ...]
     whole: int
-    explored: tuple[int, int, int]
+    explored: list[tuple[int, int, int]]
+    """Each as it was: that all three came up says nothing of all three at once."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -191,7 +192,7 @@ class Explorer:
         for ids in self._combinations(survivors):
             count += 1
             outcome = self._outcomes.get((ids, history))
-            if outcome is None or any(map(int.__lt__, outcome.explored, explored)):
+            if outcome is None or not any(all(map(int.__ge__, so_far, explored)) for so_far in outcome.explored):
                 outcome = self._visit(ids, history, moment, crashes, life)
             if self.subject.synchronous:
                 for finding in standing(self.subject, outcome.standing, moment.acknowledged):
@@ -229,12 +230,9 @@ class Explorer:
         known = self._outcomes.get((ids, history))
         if known is None:
             self.statistics.visited += 1
-            explored = (crashes, moment.durable, moment.acknowledged)
-        else:
-            before, durable, acknowledged = known.explored
-            explored = (max(crashes, before), max(moment.durable, durable), max(moment.acknowledged, acknowledged))
-        outcome = self._outcomes[ids, history] = _Outcome(remote, recovered.whole, explored)
-        return outcome
+            known = self._outcomes[ids, history] = _Outcome(remote, recovered.whole, [])
+        known.explored.append((crashes, moment.durable, moment.acknowledged))
+        return known
 
     def _go_on(
         self, recovery: _Recovery, history: int, whole: int, promised: Moment, crashes: int, life: _Life

@@ -80,8 +80,8 @@ def _play(subject: Subject, act: Act, state: _State, *, first: bool, trace: list
         finding = _live(subject, act, state, life, first=first)
     except PowerLoss:
         finding = None
+    state.images = {name: _survivor(disk, act) for name, disk in life.world.disks.items()}
     if act.power_fails_before is not None and finding is None:
-        state.images = {name: _survivor(disk, act) for name, disk in life.world.disks.items()}
         remote = [judged(subject, site, state.history, state.images) for site in range(1, len(subject.sites))]
         finding = next(standing(subject, remote, state.acknowledged), None)
     if trace is not None and life.world.trace is not None:

@@ -13,8 +13,8 @@ class Power:
     """What a machine and its disks hang on.
 
     `calls` counts the moments that can change what a power loss would leave, over all disks: each write, discard,
-    write zeroes and flush as it arrives, and, where a disk takes time, each flush and FUA write once more as it
-    takes effect. `watch` is called before each: whatever holds then is what a power loss at this point would leave.
+    write zeroes and flush as it arrives, each FUA write once more as it takes effect, and so each flush where a disk
+    takes time. `watch` is called before each: whatever holds then is what a power loss at this point would leave.
     """
 
     def __init__(self) -> None:

@@ -85,7 +85,7 @@ class Script:
         """From JSON. Raises UsageError where it is none of ours."""
         try:
             return cls(tuple(_act(act) for act in json.loads(text)["acts"]))
-        except (ValueError, KeyError, TypeError, AttributeError) as error:
+        except (ValueError, KeyError, TypeError, AttributeError, OverflowError, RecursionError) as error:
             raise UsageError(
                 f"this is no script of a run: {error!r}; give the line that the failing run printed"
             ) from None
@@ -159,4 +159,8 @@ def _act(told: Mapping[str, Any]) -> Act:
 
 
 def _operation(told: Mapping[str, Any]) -> Operation:
-    return _OPERATIONS[told["op"]](**{name: value for name, value in told.items() if name != "op"})
+    named = {name: value for name, value in told.items() if name != "op"}
+    for name, value in named.items():
+        if not isinstance(value, int) or value < 0:
+            raise TypeError(f"{name} is {value!r}")
+    return _OPERATIONS[told["op"]](**named)

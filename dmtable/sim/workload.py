@@ -73,7 +73,7 @@ def _any_operation(device_sectors: Sequence[int], choices: Choices, boundary_sec
 
 
 def small_workloads(device_sectors: Sequence[int], writes: int) -> Iterator[Workload]:
-    """Every workload of so many one-sector writes, up to a renaming of devices, sectors and clients.
+    """Every workload of so many one-sector writes, up to a renaming of equal devices, of sectors and clients.
 
     The writes go to any places, by one client or two; all are plain, or all FUA, or the last client flushes in the
     end. Of the devices only what matters is used: the places that can be told apart.
@@ -88,12 +88,14 @@ def small_workloads(device_sectors: Sequence[int], writes: int) -> Iterator[Work
 
 
 def _places(device_sectors: Sequence[int], writes: int) -> Iterator[tuple[tuple[int, int], ...]]:
-    """Where the writes go; a device, and a sector of it, is first used after those with lower numbers."""
+    """Where the writes go; a device is first used after those of its size with lower numbers, so is a sector."""
     everywhere = [(device, sector) for device, sectors in enumerate(device_sectors) for sector in range(sectors)]
+    alike = [[at for at, other in enumerate(device_sectors) if other == size] for size in set(device_sectors)]
     for places in product(everywhere, repeat=writes):
         devices = list(dict.fromkeys(device for device, _ in places))
-        sectors = {device: list(dict.fromkeys(at for of, at in places if of == device)) for device in devices}
-        if devices == sorted(devices) == list(range(len(devices))) and all(
-            used == list(range(len(used))) for used in sectors.values()
+        sectors = [list(dict.fromkeys(at for of, at in places if of == device)) for device in devices]
+        chosen = [[device for device in devices if device in same] for same in alike]
+        if all(used == same[: len(used)] for used, same in zip(chosen, alike, strict=True)) and all(
+            used == list(range(len(used))) for used in sectors
         ):
             yield places

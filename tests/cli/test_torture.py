@@ -10,11 +10,16 @@ import pytest
 from dmtable.cli.main import main
 
 SPOILT = """\
+from dmtable.sim import Subject
 from tests.proving.reference import Defect, Reference
 
 torn = Reference(Defect.TORN_HEADER)
 number = 5
-broken = 1 / 0 if __name__ == "nowhere" else None
+
+
+class Picky(Reference):
+    def __init__(self, size):
+        super().__init__()
 """
 
 
@@ -22,6 +27,7 @@ broken = 1 / 0 if __name__ == "nowhere" else None
 def _spoilt(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     (tmp_path / "spoilt.py").write_text(SPOILT)
     (tmp_path / "raising.py").write_text("1 / 0\n")
+    (tmp_path / "lacking.py").write_text("import os\n\nos.nothing\n")
     monkeypatch.chdir(tmp_path)
 
 
@@ -58,9 +64,9 @@ def test_without_a_subject_a_stack_of_mds_is_tortured(capsys: pytest.CaptureFixt
     ("arguments", "says"),
     [
         (["spoilt"], "write MODULE:NAME"),
-        (["nowhere:here"], "name a module that can be imported from here"),
+        (["nowhere:here"], "run this in a folder and a Python that can import it"),
         (["spoilt:missing"], "has no 'missing'"),
-        (["spoilt:number"], "is no dmtable.sim.Subject but int"),
+        (["spoilt:number"], "is no dmtable.sim.Subject, nor a class of one, but 5"),
         (["spoilt:torn", "--jobs", "0"], "give a number from 1"),
         (["spoilt:torn", "--minutes", "-1"], "give more than 0"),
         (["spoilt:torn", "--minutes", "nan"], "give more than 0"),
@@ -75,6 +81,15 @@ def test_what_makes_no_sense_is_refused(arguments: list[str], says: str, capsys:
     assert says in capsys.readouterr().err
 
 
-def test_a_module_that_fails_says_how(capsys: pytest.CaptureFixture[str]) -> None:
-    assert main(["torture", "raising:subject"]) == 1
-    assert "ZeroDivisionError: division by zero" in capsys.readouterr().err
+@pytest.mark.parametrize(
+    ("name", "says"),
+    [
+        ("raising:subject", "ZeroDivisionError: division by zero"),
+        ("lacking:subject", "AttributeError: module 'os' has no attribute 'nothing'"),
+        ("spoilt:Picky", "TypeError: Picky.__init__() missing 1 required positional argument: 'size'"),
+        ("spoilt:Subject", "TypeError: Can't instantiate abstract class Subject"),
+    ],
+)
+def test_a_subject_that_cannot_be_had_says_why(name: str, says: str, capsys: pytest.CaptureFixture[str]) -> None:
+    assert main(["torture", name]) == 1
+    assert says in capsys.readouterr().err

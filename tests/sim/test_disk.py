@@ -146,6 +146,16 @@ def test_fua_makes_just_its_own_sectors_durable() -> None:
     assert images(disk) == {(ZERO, B), (A, B)}
 
 
+def test_a_power_loss_during_a_fua_write_tears_it() -> None:
+    power = Power()
+    disk = SimDisk("disk", blank(4), power)
+    left: list[set[Image]] = []
+    power.watch = lambda: left.append(images(disk))
+    send(disk, Op.WRITE, 1, A + B, fua=True)
+    assert left == [{blank(4)}, {(ZERO, a, b, ZERO) for a in (ZERO, A) for b in (ZERO, B)}]
+    assert images(disk) == {(ZERO, A, B, ZERO)}
+
+
 def test_a_copy_is_written() -> None:
     data, disk = bytearray(A), plain()
     disk.pwrite(memoryview(data), 0)
