@@ -34,7 +34,7 @@ def _spoilt(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
 def test_a_failure_is_told_with_the_command_that_replays_it(capsys: pytest.CaptureFixture[str]) -> None:
     assert main(["torture", "spoilt:torn", "--seed", "1", "--jobs", "2", "--minutes", "1"]) == 1
     told = capsys.readouterr()
-    assert "failure in small workload 1 of 1 writes" in told.out
+    assert "failure in small workload" in told.out  # of the two jobs either may be the first
     assert "the power fails before call" in told.out
     assert not told.err
     command = shlex.split(told.out.rpartition("replay: ")[2])
