@@ -121,18 +121,19 @@ def _subject(name: str) -> Subject:
         raise UsageError(f"{name!r} does not say what to torture; write MODULE:NAME, as in my.tests:my_subject")
     sys.path.insert(0, os.getcwd())
     try:
-        found = getattr(importlib.import_module(module), attribute)
+        home = importlib.import_module(module)
+        found = getattr(home, attribute, None)
+        subject = found() if isinstance(found, type) and issubclass(found, Subject) else found
     except ModuleNotFoundError as error:
-        raise UsageError(f"{name}: {error}; name a module that can be imported from here") from None
-    except AttributeError:
-        raise UsageError(f"{name}: the module {module} has no {attribute!r}") from None
+        raise UsageError(f"{name}: {error}; run this in a folder and a Python that can import it") from None
     except Exception as error:
-        raise DmtableError(f"{name}: importing the module {module} failed: {type(error).__name__}: {error}") from error
+        raise DmtableError(f"{name}: importing or making it failed: {type(error).__name__}: {error}") from error
     finally:
         del sys.path[0]
-    subject = found() if isinstance(found, type) and issubclass(found, Subject) else found
+    if not hasattr(home, attribute):
+        raise UsageError(f"{name}: the module {module} has no {attribute!r}")
     if not isinstance(subject, Subject):
-        raise UsageError(f"{name} is no dmtable.sim.Subject but {type(subject).__name__}")
+        raise UsageError(f"{name} is no dmtable.sim.Subject, nor a class of one, but {subject!r}")
     return subject
 
 

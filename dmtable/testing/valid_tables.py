@@ -246,7 +246,7 @@ def lines(
     count = draw(st.integers(min_stripes, _MAX_STRIPES)) if target == "striped" else 1
     legs = draw(st.lists(st.sampled_from(large), min_size=count, max_size=count))
     room = min(leg.sectors for leg in legs) // unit
-    chunk = draw(st.integers(min_chunks, room)) if target == "striped" else 1
+    chunk = draw(_chunks(min_chunks, room)) if target == "striped" else 1
     width = chunk * draw(st.integers(1, room // chunk))
     words: list[str] = []
     for leg in legs:
@@ -254,6 +254,12 @@ def lines(
     if target == "striped":
         words = [str(count), str(chunk * unit), *words]
     return TargetSpec(start, width * count * unit, target, tuple(words))
+
+
+def _chunks(least: int, most: int) -> st.SearchStrategy[int]:
+    """Chunk sizes in units: powers of two, as nearly all are, and any others."""
+    powers = [1 << bits for bits in range(most.bit_length()) if 1 << bits >= least]
+    return st.sampled_from(powers) | st.integers(least, most)
 
 
 def tokens(line: TargetSpec) -> list[str]:

@@ -22,7 +22,8 @@ from dmtable.io.memory import MemoryDevice
 from dmtable.sim.world import World
 from dmtable.targets.striped import Striped
 from dmtable.testing.contracts import BlockDeviceContract, Example, Origin, Refused, TargetContract
-from tests.testing.broken import BROKEN_DEVICES, BROKEN_TARGETS, Late
+from tests.testing.broken_devices import BROKEN_DEVICES
+from tests.testing.broken_targets import BROKEN_TARGETS, Late
 
 
 class TestMemoryDevice(BlockDeviceContract):

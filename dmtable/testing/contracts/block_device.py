@@ -11,6 +11,7 @@ from concurrent.futures import ThreadPoolExecutor
 from contextlib import closing
 from errno import EIO, EROFS
 from functools import cache, lru_cache
+from threading import Barrier
 from typing import Literal
 
 import pytest
@@ -28,7 +29,7 @@ Request = tuple[Kind, int, int]
 
 _KINDS: tuple[Kind, ...] = ("read", "read into", "write", "zero", "discard", "flush", "reopen")
 _THREADS = 4
-_ROUNDS = 8
+_ROUNDS = 32
 
 
 class BlockDeviceContract:
@@ -292,15 +293,20 @@ class BlockDeviceContract:
             pytest.skip("threads_share is False")
         with closing(self.make()) as device:
             block, model = device.logical_block_size, _fill(device)
+            # The first one would be done before the last one begins.
+            together = Barrier(_THREADS)
 
             def work(thread: int) -> None:
+                mine = range(thread * block, 16 * block, _THREADS * block)
+                together.wait()
                 for number in range(_ROUNDS):
-                    for at in range(thread * block, 16 * block, _THREADS * block):
-                        data = _data(thread * _ROUNDS + number, block)
+                    data = _data(thread * _ROUNDS + number, block)
+                    for at in mine:
                         device.pwrite(data, at)
+                        model[at : at + block] = data
+                    for at in mine:
                         read = device.pread(block, at)
                         assert read == self.reads_as(data), "a thread read other bytes than it had just written"
-                        model[at : at + block] = data
 
             interval = sys.getswitchinterval()
             sys.setswitchinterval(1e-6)

@@ -334,12 +334,15 @@ def _parts(target: Target) -> Iterator[tuple[int, int]]:
 
 def _give(bench: Bench, target: Target, bio: CountedBio) -> None:
     what = f"{bio.op.name} of {bio.sector - LEAD}+{bio.sectors}"
+    memory, written = bio.data, fill(0, bio.sectors)
     try:
         bench.give(target, bio)
     except Exception as error:
         raise AssertionError(f"{what} raises {error!r}; whatever fails ends in the bio's error") from error
     assert bio.ends == 1, f"{what} is completed {bio.ends} times, and not once"
     assert bio.error >= 0, f"{what} ends with {bio.error}; an error is a positive errno"
+    if bio.op is Op.WRITE and memory is not None:
+        assert bytes(memory) == written, f"{what} changes the memory that is written from, which is its caller's"
 
 
 def _attempt(request: Callable[[], Got]) -> Got | None:
