@@ -30,7 +30,7 @@ from dmtable.sim.finding import Finding, Flaw
 from dmtable.sim.life import Life, Moment, created
 from dmtable.sim.order import Entry, History, Prefix
 from dmtable.sim.script import Act, Script
-from dmtable.sim.subject import Subject
+from dmtable.sim.subject import Subject, examine
 from dmtable.sim.verdict import at_rest, entries, judged, standing
 from dmtable.sim.workload import Workload, Write
 
@@ -125,7 +125,11 @@ class Explorer:
 
     def __init__(self, subject: Subject, *, crashes: int = 2, most_images: int | None = None) -> None:
         """`crashes` power losses one after the other are explored, of a subject without write order just one; where
-        a moment has more than `most_images` crash states, so many of them are drawn."""
+        a moment has more than `most_images` crash states, so many of them are drawn.
+
+        Raises UsageError where the subject's sites, disks and devices do not fit together.
+        """
+        examine(subject)
         self.subject = subject
         self.statistics = Statistics()
         self._crashes = crashes if subject.ordered else 1

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import os
+import traceback
 from collections.abc import Mapping
 from dataclasses import dataclass
 from functools import lru_cache, partial
@@ -99,7 +101,7 @@ class Life:
                 self._begin(operations)
             self.world.runtime.pass_time(self._subject.patience_seconds)
         except Exception as error:
-            return Finding(Flaw.RAISED, f"{type(error).__name__}: {error}")
+            return Finding(Flaw.RAISED, f"{type(error).__name__}: {error} ({_place(error)})")
         if self.world.power.watch is not None:
             self._remember()
         for client in self._clients:
@@ -206,6 +208,12 @@ def created(subject: Subject) -> dict[str, Image]:
     images = {name: disk.image for name, disk in world.disks.items()}
     world.close()
     return images
+
+
+def _place(error: Exception) -> str:
+    """Where it was raised."""
+    frames = traceback.extract_tb(error.__traceback__)
+    return f"{os.path.basename(frames[-1].filename)}, line {frames[-1].lineno}" if frames else "nowhere"
 
 
 def _bio(operation: Operation, tag: int) -> Bio:

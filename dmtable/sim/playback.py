@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Mapping
 from dataclasses import dataclass, replace
 
+from dmtable.errors import UsageError
 from dmtable.sim.cache import Image
 from dmtable.sim.choices import Scripted
 from dmtable.sim.disk import SimDisk
@@ -14,8 +15,9 @@ from dmtable.sim.order import History
 from dmtable.sim.power import PowerLoss
 from dmtable.sim.runtime import Event
 from dmtable.sim.script import Act, Script, shortened
-from dmtable.sim.subject import Subject
+from dmtable.sim.subject import Subject, examine
 from dmtable.sim.verdict import at_rest, judged, standing
+from dmtable.sim.workload import Flush
 
 _MOST_TRIES = 3000
 _CALLS_EARLIER = 12
@@ -34,7 +36,11 @@ class _State:
 
 
 def replay(subject: Subject, script: Script, trace: list[Event] | None = None) -> Finding | None:
-    """What goes wrong when the script is played, if anything does; `trace` is told what happens."""
+    """What goes wrong when the script is played, if anything does; `trace` is told what happens.
+
+    Raises UsageError where the script does not fit the subject.
+    """
+    _examine(subject, script)
     state = _State(created(subject), History(subject.device_sectors))
     for number, act in enumerate(script.acts):
         finding = _play(subject, act, state, first=number == 0, trace=trace)
@@ -61,6 +67,26 @@ def shrink(subject: Subject, script: Script, flaw: Flaw) -> Script:
             if improved:
                 break
     return script
+
+
+def _examine(subject: Subject, script: Script) -> None:
+    examine(subject)
+    if not script.acts:
+        raise UsageError("the script has no acts: there is nothing to play")
+    for number, act in enumerate(script.acts, 1):
+        for operation in (operation for client in act.workload for operation in client):
+            if not 0 <= operation.device < len(subject.device_sectors):
+                raise UsageError(f"act {number} of the script: {operation}: there is no such device")
+            if isinstance(operation, Flush):
+                continue
+            end, sectors = operation.sector + operation.sectors, subject.device_sectors[operation.device]
+            if operation.sector < 0 or operation.sectors < 1 or end > sectors:
+                raise UsageError(f"act {number} of the script: {operation}: the device has {sectors} sectors")
+        for disk, kept in act.survivors.items():
+            if disk not in subject.disks or not all(0 <= sector < subject.disks[disk] for sector in kept):
+                raise UsageError(f"act {number} of the script: disk {disk!r} with sectors {list(kept)}: there are none")
+        if act.power_fails_before is not None and act.power_fails_before < 1:
+            raise UsageError(f"act {number} of the script: calls are numbered from 1, not {act.power_fails_before}")
 
 
 def _play(subject: Subject, act: Act, state: _State, *, first: bool, trace: list[Event] | None) -> Finding | None:

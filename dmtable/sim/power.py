@@ -30,16 +30,15 @@ class Power:
 
     def count(self) -> None:
         """A call that may change a disk is about to happen. Raises PowerLoss where there is no power."""
-        if not self.on:
-            raise PowerLoss
+        self.need()
         if self.watch is not None:
             self.watch()
         self.calls += 1
         if self.calls == self.cut_at:
             self.on = False
-            raise PowerLoss
+            raise PowerLoss(f"the power failed before call {self.calls} that could change a disk")
 
     def need(self) -> None:
         """Raises PowerLoss where there is no power."""
         if not self.on:
-            raise PowerLoss
+            raise PowerLoss("the machine has no power any more")

@@ -7,7 +7,8 @@ from collections.abc import Callable, Mapping, Sequence
 from typing import ClassVar, Protocol
 
 from dmtable.core.bio import Bio
-from dmtable.sim.cache import Image
+from dmtable.errors import UsageError
+from dmtable.sim.cache import Image, blank
 from dmtable.sim.faults import FaultRates
 from dmtable.sim.world import World
 
@@ -62,5 +63,23 @@ class Subject(ABC):
         """
 
     def devices(self, site: int, images: Mapping[str, Image]) -> Sequence[Image]:
-        """What the group's devices show at a site, from the images of all disks."""
+        """What the group's devices show at a site, from the images of that site's disks."""
         return [images[name] for name in self.sites[site]]
+
+
+def examine(subject: Subject) -> None:
+    """Raises UsageError where what a subject says of itself does not fit together."""
+    name = type(subject).__name__
+    for needed in ("device_sectors", "disks", "sites"):
+        if not getattr(subject, needed, None):
+            raise UsageError(f"{name}.{needed} is missing or empty; see dmtable.sim.Subject")
+    for site, disks in enumerate(subject.sites):
+        if unknown := [disk for disk in disks if disk not in subject.disks]:
+            raise UsageError(f"{name}: site {site} has a disk {unknown[0]!r} that is not among {name}.disks")
+    if strange := [site for site in subject.synchronous if not 0 <= site < len(subject.sites)]:
+        raise UsageError(f"{name}: there is no site {strange[0]} that could be synchronous")
+    blank_images = {disk: blank(sectors) for disk, sectors in subject.disks.items()}
+    for site in range(len(subject.sites)):
+        sizes = [len(image) for image in subject.devices(site, blank_images)]
+        if sizes != list(subject.device_sectors):
+            raise UsageError(f"{name}: the devices have {list(subject.device_sectors)} sectors, at site {site} {sizes}")

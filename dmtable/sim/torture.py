@@ -2,11 +2,15 @@
 
 from __future__ import annotations
 
+import math
 import multiprocessing
+import os
 from collections.abc import Callable, Iterator
+from contextlib import suppress
 from dataclasses import dataclass
 from itertools import count, islice
 from multiprocessing.connection import Connection, wait
+from multiprocessing.context import ForkContext, ForkProcess
 from multiprocessing.synchronize import Event
 
 from dmtable.errors import DmtableError
@@ -21,9 +25,14 @@ from dmtable.sim.workload import Workload, any_workload, small_workloads
 
 _MOST_DEPARTURES = 2
 _MOST_IMAGES = 256
+_MOST_IMAGES_IN_WEATHER = 16
+_RUNS_IN_WEATHER = 8
+"""Weather is drawn, never exhausted: many runs find more than much of each."""
 _MOST_REMEMBERED = 200_000
 """Crash states that one process remembers; then it begins anew, for memory has an end."""
 _REPORT_SECONDS = 0.2
+_GRACE_SECONDS = 60.0
+"""A run that is under way when time is up may take so much longer."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -36,10 +45,18 @@ class Unit:
     """Without a seed: how often an order of turns may leave the ordinary one."""
     seed: int | None = None
 
+    @property
+    def weather(self) -> bool:
+        """Every other seed goes out in it."""
+        return self.seed is not None and self.seed % 2 == 1
+
     def runs(self) -> Iterator[Choices]:
         """The choices of its runs, one by one."""
-        # A number of its own for the run: which workload a seed makes is no part of the script.
-        return exhaustive(self.departures) if self.seed is None else iter([Seeded(-1 - self.seed)])
+        if self.seed is None:
+            return exhaustive(self.departures)
+        # Numbers of their own for the runs: which workload a seed makes is no part of the script.
+        first = -1 - self.seed * _RUNS_IN_WEATHER
+        return map(Seeded, range(first, first - (_RUNS_IN_WEATHER if self.weather else 1), -1))
 
 
 @dataclass(frozen=True, slots=True)
@@ -81,16 +98,22 @@ def _small_units(subject: Subject, small: int, departures: int) -> Iterator[Unit
 
 def work(subject: Subject, share: Iterator[Unit], stopped: Callable[[], bool]) -> Iterator[Statistics | Failure]:
     """Explores unit by unit until stopped, and tells now and then what was reached since; a failure is the last."""
-    explorer = Explorer(subject)
+    small = Explorer(subject)
     for unit in share:
-        most_images = None if unit.seed is None else _MOST_IMAGES
-        if explorer.most_images != most_images or explorer.visited > _MOST_REMEMBERED:
-            explorer = Explorer(subject, most_images=most_images)
+        if small.visited > _MOST_REMEMBERED:
+            small = Explorer(subject)
+        # What two seeds have made seldom meets, so it is not remembered.
+        if unit.seed is None:
+            explorer = small
+        elif unit.weather:
+            explorer = Explorer(subject, crashes=1, most_images=_MOST_IMAGES_IN_WEATHER)
+        else:
+            explorer = Explorer(subject, most_images=_MOST_IMAGES)
         for choices in unit.runs():
             if stopped():
                 return
             try:
-                explorer.run(unit.workload, choices, weather=unit.seed is not None and unit.seed % 2 == 1)
+                explorer.run(unit.workload, choices, weather=unit.weather)
             except Flawed as flawed:
                 yield explorer.take_statistics()
                 yield Failure(unit.name, flawed.finding, shrink(subject, flawed.script, flawed.finding.flaw))
@@ -103,55 +126,95 @@ def campaign(
 ) -> Progress:
     """Runs for so long on so many processors, or to the first failure. `tell` is called a few times a second.
 
-    Raises DmtableError where a process dies.
+    Raises DmtableError where a process dies, or does not end when it should.
     """
     clock = ThreadRuntime()
     context = multiprocessing.get_context("fork")
     stop = context.Event()
-    begun = clock.now()
-    pipes: list[Connection] = []
-    processes = []
-    total = Statistics()
-    for job in range(jobs):
-        here, there = context.Pipe(duplex=False)
-        share = islice(units(subject, small=small, seed=seed), job, None, jobs)
-        process = context.Process(target=_job, args=(subject, share, stop, there), daemon=True)
-        process.start()
-        there.close()
-        pipes.append(here)
-        processes.append(process)
-    failure: Failure | None = None
+    begun, stopped_at = clock.now(), math.inf
+    running = [
+        _start(context, subject, islice(units(subject, small=small, seed=seed), job, None, jobs), stop)
+        for job in range(jobs)
+    ]
+    everyone = list(running)
+    total, failure = Statistics(), None
     try:
-        while pipes:
-            for pipe in wait(pipes, _REPORT_SECONDS):
-                assert isinstance(pipe, Connection)
-                try:
-                    told = pipe.recv()
-                except EOFError:
-                    raise DmtableError("a process of the campaign died; its last words are above") from None
+        while running:
+            for pipe in wait([job.pipe for job in running], _REPORT_SECONDS):
+                job = next(job for job in running if job.pipe is pipe)
+                told = job.told()
                 if told is None:
-                    pipes.remove(pipe)
+                    running.remove(job)
                 elif isinstance(told, Statistics):
                     total.add(told)
-                else:
+                elif isinstance(told, Failure):
                     failure = failure or told
                     stop.set()
-            elapsed = clock.now() - begun
-            tell(Progress(total, elapsed))
-            if elapsed >= seconds:
+            now = clock.now()
+            tell(Progress(total, now - begun))
+            if now - begun >= seconds:
                 stop.set()
+            if stop.is_set():
+                stopped_at = min(stopped_at, now)
+            if now - stopped_at > _GRACE_SECONDS:
+                raise DmtableError(f"a process does not end: in {running[0].unit} some step seems to take for ever")
     finally:
         stop.set()
-        for process in processes:
-            process.join()
+        for job in everyone:
+            job.end()
     return Progress(total, clock.now() - begun, failure)
 
 
-def _job(subject: Subject, share: Iterator[Unit], stop: Event, pipe: Connection) -> None:
+@dataclass(slots=True)
+class _Job:
+    """One process of a campaign, seen from the one that started it."""
+
+    process: ForkProcess
+    pipe: Connection
+    unit: str = "its first unit"
+
+    def told(self) -> Statistics | Failure | str | None:
+        """The next thing it says; None is its last. Raises DmtableError where it died."""
+        try:
+            told: Statistics | Failure | str | None = self.pipe.recv()
+        except EOFError:
+            self.process.join()
+            raise DmtableError(f"a process died in {self.unit}, with the exit code {self.process.exitcode}") from None
+        if isinstance(told, str):
+            self.unit = told
+        return told
+
+    def end(self) -> None:
+        """Waits a moment for it, and ends it by force where that is not enough."""
+        self.process.join(_REPORT_SECONDS)
+        if self.process.is_alive():
+            self.process.terminate()
+            self.process.join()
+        self.pipe.close()
+
+
+def _start(context: ForkContext, subject: Subject, share: Iterator[Unit], stop: Event) -> _Job:
+    here, there = context.Pipe(duplex=False)
+    process = context.Process(target=_work, args=(subject, share, stop, there), daemon=True)
+    process.start()
+    there.close()
+    return _Job(process, here)
+
+
+def _work(subject: Subject, share: Iterator[Unit], stop: Event, pipe: Connection) -> None:
+    """The life of one of the processes. It ends with its parent, however that ended."""
+    parent = os.getppid()
     clock = ThreadRuntime()
     since, told_at = Statistics(), clock.now()
-    try:
-        for told in work(subject, share, stop.is_set):
+
+    def announced() -> Iterator[Unit]:
+        for unit in share:
+            pipe.send(unit.name)
+            yield unit
+
+    # Interrupts and lost pipes: whoever started the campaign says what there is to say.
+    with suppress(KeyboardInterrupt, BrokenPipeError):
+        for told in work(subject, announced(), lambda: stop.is_set() or os.getppid() != parent):
             if isinstance(told, Failure):
                 pipe.send(told)
             else:
@@ -161,5 +224,3 @@ def _job(subject: Subject, share: Iterator[Unit], stop: Event, pipe: Connection)
                 since, told_at = Statistics(), clock.now()
         pipe.send(since)
         pipe.send(None)
-    except KeyboardInterrupt:
-        return

@@ -14,9 +14,8 @@ from dmtable.sim.subject import Subject
 
 def judged(subject: Subject, site: int, history: History, images: Mapping[str, Image]) -> Prefix | Finding:
     """How far a site is, from the images of the disks."""
-    devices = subject.devices(site, images)
     try:
-        shown = [tag for device, image in enumerate(devices) for tag in tags(image, device)]
+        shown = [tag for device, image in enumerate(_devices(subject, site, images)) for tag in tags(image, device)]
     except Blot as blot:
         return Finding(Flaw.CORRUPT, str(blot))
     if not subject.ordered:
@@ -62,12 +61,17 @@ def entries(count: int) -> str:
 
 def _differing(subject: Subject, images: Mapping[str, Image]) -> Finding | None:
     """Where the sites show different bytes, though the same entries: in what no entry wrote."""
-    local = subject.devices(0, images)
+    local = _devices(subject, 0, images)
     for site in range(1, len(subject.sites)):
-        for device, (here, there) in enumerate(zip(local, subject.devices(site, images), strict=True)):
+        for device, (here, there) in enumerate(zip(local, _devices(subject, site, images), strict=True)):
             if here != there:
                 pairs = enumerate(zip(here, there, strict=True))
                 sector = next(at for at, (one, other) in pairs if one != other)
                 text = f"at rest site {site} differs from site 0 at device {device}, sector {sector}"
                 return Finding(Flaw.DIVERGED, text)
     return None
+
+
+def _devices(subject: Subject, site: int, images: Mapping[str, Image]) -> Sequence[Image]:
+    """What the devices show at a site. Its own disks alone are told: verdicts are remembered by what is on those."""
+    return subject.devices(site, {name: images[name] for name in subject.sites[site]})

@@ -2,14 +2,21 @@
 
 from __future__ import annotations
 
+import multiprocessing
+import os
 from itertools import islice
 
+import pytest
+
+from dmtable.errors import DmtableError
 from dmtable.sim.explorer import Statistics
 from dmtable.sim.finding import Flaw
 from dmtable.sim.playback import replay
 from dmtable.sim.stack import Stack
-from dmtable.sim.torture import Failure, Progress, campaign, units, work
-from tests.proving.reference import Defect, Reference
+from dmtable.sim.subject import Entered
+from dmtable.sim.torture import Failure, Progress, Unit, campaign, units, work
+from dmtable.sim.world import World
+from tests.proving.reference import Defect, Reference, Replicator
 
 
 def test_units_begin_with_small_groups_and_never_end() -> None:
@@ -19,6 +26,15 @@ def test_units_begin_with_small_groups_and_never_end() -> None:
     assert all(unit.seed is None and unit.departures == 1 for unit in drawn[small : 2 * small])
     assert [unit.seed for unit in drawn[2 * small :]] == [None, 7, None, 8, None, 9]
     assert [unit.seed for unit in islice(units(Reference(), small=0, seed=3), 3)] == [3, 4, 5]
+
+
+def test_weather_strikes_a_workload_in_many_ways() -> None:
+    def scripts(seed: int) -> set[tuple[int, ...]]:
+        return {tuple(choices.pick(1000, "anything") for _ in range(9)) for choices in Unit("", (), seed=seed).runs()}
+
+    assert len(scripts(3)) > 4
+    assert len(scripts(4)) == 1
+    assert not scripts(3) & scripts(5)
 
 
 def test_the_same_seed_is_the_same_work() -> None:
@@ -72,3 +88,30 @@ def test_jobs_share_a_campaign_to_its_first_failure() -> None:
 def test_a_campaign_without_a_failure_ends_in_time() -> None:
     end = campaign(Reference(), seed=0, small=0, jobs=2, seconds=0.01, tell=lambda progress: None)
     assert end.failure is None
+
+
+class Dying(Reference):
+    """Takes its whole process along."""
+
+    def open(self, world: World, entered: Entered) -> Replicator:
+        os._exit(7)
+
+
+class Endless(Reference):
+    """Never comes back from opening."""
+
+    def open(self, world: World, entered: Entered) -> Replicator:
+        while True:
+            pass
+
+
+def test_a_process_that_dies_is_told() -> None:
+    with pytest.raises(DmtableError, match=r"died in small workload 1 of 1 writes.*exit code 7"):
+        campaign(Dying(), seed=0, jobs=1, seconds=60, tell=lambda progress: None)
+
+
+def test_a_process_that_never_ends_is_ended(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr("dmtable.sim.torture._GRACE_SECONDS", 0.0)
+    with pytest.raises(DmtableError, match=r"in small workload 1 of 1 writes.* some step seems to take for ever"):
+        campaign(Endless(), seed=0, jobs=1, seconds=0.01, tell=lambda progress: None)
+    assert not multiprocessing.active_children()
