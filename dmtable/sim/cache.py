@@ -107,6 +107,22 @@ class Cache:
         return copy
 
 
+def durable(image: Image) -> State:
+    """The state of a disk with nothing in its cache."""
+    return image, ()
+
+
+def shown(state: State) -> Image:
+    """What reads of such a disk see."""
+    image, unflushed = state
+    if not unflushed:
+        return image
+    newest = [*image]
+    for at, versions in unflushed:
+        newest[at] = versions[-1]
+    return tuple(newest)
+
+
 def known_sector(content: bytes) -> bytes:
     """The same object for the same content, as long as there is room to remember."""
     found = _known_sectors.get(content)

@@ -45,13 +45,21 @@ class Ordinary(Choices):
         return 0
 
 
-class Seeded(Choices):
-    """Drawn from a seed: the same seed gives the same numbers, on every machine."""
+class InTurn(Choices):
+    """Never the ordinary course where there is another: whoever can run has a turn after the other."""
 
-    def __init__(self, seed: int) -> None:
+    def _pick(self, count: int, what: str) -> int:
+        return 1
+
+
+class Seeded(Choices):
+    """Drawn from a seed: the same seed gives the same numbers, on every machine. `stream` makes several of one seed."""
+
+    def __init__(self, seed: int, stream: str = "") -> None:
         super().__init__()
         self.seed = seed
-        self._random = random.Random(seed)
+        # As text, for Python takes -1 and 1 for the same seed.
+        self._random = random.Random(f"{seed} {stream}")
 
     def _pick(self, count: int, what: str) -> int:
         return self._random.randrange(count)

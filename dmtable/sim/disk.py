@@ -113,6 +113,14 @@ class SimDisk(BlockDevice):
             image[at] = versions[choices.pick(len(versions), f"{self.name}: version of sector {at} that survives")]
         return tuple(image)
 
+    def hold(self, state: State) -> None:
+        """The disk has this on its medium and in its cache; nothing is in flight."""
+        image, unflushed = state
+        self.lose_cache(image)
+        for at, versions in unflushed:
+            for sector in versions:
+                self._cache.put(at, sector)
+
     def lose_cache(self, image: Image) -> None:
         """The disk had a power loss of its own, and came back with this image. Nothing in flight ever completes."""
         self._cache = Cache(image)

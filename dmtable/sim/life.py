@@ -12,7 +12,7 @@ from typing import NamedTuple
 from dmtable.core.bio import Bio, Op
 from dmtable.errors import UsageError
 from dmtable.runtime.runtime import RunningWorker, Worker
-from dmtable.sim.cache import Image, State
+from dmtable.sim.cache import Image, State, durable
 from dmtable.sim.choices import Choices, Ordinary
 from dmtable.sim.faults import Faults
 from dmtable.sim.finding import Finding, Flaw
@@ -52,7 +52,7 @@ class Life:
     def __init__(
         self,
         subject: Subject,
-        images: Mapping[str, Image],
+        disks: Mapping[str, State],
         history: History,
         *,
         choices: Choices | None = None,
@@ -81,9 +81,12 @@ class Life:
         self._numbers: dict[Bio, int] = {}
         self._acknowledged: set[int] = set()
         machines = {name: f"site {site}" for site, disks in enumerate(subject.sites) if site for name in disks}
-        self._disks = [
-            self.world.disk(name, image=image, machine=machines.get(name, "")) for name, image in images.items()
-        ]
+        self._disks = []
+        for name, state in disks.items():
+            disk = self.world.disk(name, image=state[0], machine=machines.get(name, ""))
+            if state[1]:
+                disk.hold(state)
+            self._disks.append(disk)
         if watched:
             self.world.power.watch = self._remember
         self._subject = subject
@@ -198,16 +201,16 @@ class _Client(Worker):
         self.running.wake()
 
 
-def created(subject: Subject) -> dict[str, Image]:
+def created(subject: Subject) -> dict[str, State]:
     """The disks of a subject, formatted."""
     world = World(traced=False)
     for name, sectors in subject.disks.items():
         world.disk(name, sectors)
     subject.create(world)
     world.runtime.settle()
-    images = {name: disk.image for name, disk in world.disks.items()}
+    disks = {name: durable(disk.image) for name, disk in world.disks.items()}
     world.close()
-    return images
+    return disks
 
 
 def _place(error: Exception) -> str:

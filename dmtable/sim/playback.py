@@ -6,7 +6,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass, replace
 
 from dmtable.errors import UsageError
-from dmtable.sim.cache import Image
+from dmtable.sim.cache import State, durable, shown
 from dmtable.sim.choices import Scripted
 from dmtable.sim.disk import SimDisk
 from dmtable.sim.finding import Finding, Flaw
@@ -28,7 +28,7 @@ _CALLS_EARLIER = 12
 class _State:
     """What is left from the acts so far."""
 
-    images: Mapping[str, Image]
+    disks: Mapping[str, State]
     history: History
     durable: int = 0
     acknowledged: int = 0
@@ -85,6 +85,8 @@ def _examine(subject: Subject, script: Script) -> None:
         for disk, kept in act.survivors.items():
             if disk not in subject.disks or not all(0 <= sector < subject.disks[disk] for sector in kept):
                 raise UsageError(f"act {number} of the script: disk {disk!r} with sectors {list(kept)}: there are none")
+        if unknown := [disk for disk in act.keeps if disk not in subject.disks]:
+            raise UsageError(f"act {number} of the script: there is no disk {unknown[0]!r}")
         if act.power_fails_before is not None and act.power_fails_before < 1:
             raise UsageError(f"act {number} of the script: calls are numbered from 1, not {act.power_fails_before}")
 
@@ -92,7 +94,7 @@ def _examine(subject: Subject, script: Script) -> None:
 def _play(subject: Subject, act: Act, state: _State, *, first: bool, trace: list[Event] | None) -> Finding | None:
     life = Life(
         subject,
-        state.images,
+        state.disks,
         History(subject.device_sectors),
         choices=Scripted(act.schedule),
         weather=act.weather,
@@ -106,9 +108,10 @@ def _play(subject: Subject, act: Act, state: _State, *, first: bool, trace: list
         finding = _live(subject, act, state, life, first=first)
     except PowerLoss:
         finding = None
-    state.images = {name: _survivor(disk, act) for name, disk in life.world.disks.items()}
+    state.disks = {name: _left(disk, act) for name, disk in life.world.disks.items()}
     if act.power_fails_before is not None and finding is None:
-        remote = [judged(subject, site, state.history, state.images) for site in range(1, len(subject.sites))]
+        images = {name: shown(left) for name, left in state.disks.items()}
+        remote = [judged(subject, site, state.history, images) for site in range(1, len(subject.sites))]
         finding = next(standing(subject, remote, state.acknowledged), None)
     if trace is not None and life.world.trace is not None:
         trace.extend(life.world.trace)
@@ -118,27 +121,44 @@ def _play(subject: Subject, act: Act, state: _State, *, first: bool, trace: list
 
 def _live(subject: Subject, act: Act, state: _State, life: Life, *, first: bool) -> Finding | None:
     """A life until all is at rest; its history and promises go into the state even where the power fails."""
+    kept = state.history
     if not first:
-        finding = life.live() or _at_rest(subject, state.history, life, state.durable)
-        if finding is not None:
-            return finding
-        verdict = judged(subject, 0, state.history, life.images())
-        assert not isinstance(verdict, Finding)
-        whole = verdict.whole
-        state.history = History(subject.device_sectors, state.history.entries[:whole])
-        state.durable, state.acknowledged = whole, min(state.acknowledged, whole)
+        # How many entries a recovery keeps shows when it is at rest. Where it has no time for that, one that has.
+        resting = Life(subject, state.disks, History(subject.device_sectors)) if act.at_once else life
+        recovered = _recovered(subject, state, resting)
+        if isinstance(recovered, Finding):
+            return recovered
+        kept = History(subject.device_sectors, state.history.entries[:recovered])
+        state.acknowledged = min(state.acknowledged, recovered)
+        if not act.at_once:
+            state.history, state.durable = kept, recovered
     if not (first or act.workload):
         return None
-    before = len(state.history.entries)
     try:
-        finding = life.live(act.workload, opening=first)
+        finding = life.live(act.workload, opening=first or act.at_once)
     finally:
-        for entry in life.history.entries:
-            state.history.enter(entry.device, entry.sector, entry.sectors, entry.tag)
-        promises = life.promises
-        state.durable = before + promises.durable if promises.durable else state.durable
-        state.acknowledged = before + promises.acknowledged if promises.acknowledged else state.acknowledged
+        _take_over(state, kept, life)
     return finding or _at_rest(subject, state.history, life, len(state.history.entries))
+
+
+def _recovered(subject: Subject, state: _State, life: Life) -> int | Finding:
+    """Opens the group; how many entries it holds then."""
+    finding = life.live() or _at_rest(subject, state.history, life, state.durable)
+    if finding is not None:
+        return finding
+    verdict = judged(subject, 0, state.history, life.images())
+    return verdict if isinstance(verdict, Finding) else verdict.whole
+
+
+def _take_over(state: _State, kept: History, life: Life) -> None:
+    """What the life has entered comes behind what the recovery kept, and its promises with it."""
+    before, promises = len(kept.entries), life.promises
+    if life.history.entries:
+        state.history = kept
+    for entry in life.history.entries:
+        state.history.enter(entry.device, entry.sector, entry.sectors, entry.tag)
+    state.durable = before + promises.durable if promises.durable else state.durable
+    state.acknowledged = before + promises.acknowledged if promises.acknowledged else state.acknowledged
 
 
 def _at_rest(subject: Subject, history: History, life: Life, durable: int) -> Finding | None:
@@ -147,14 +167,17 @@ def _at_rest(subject: Subject, history: History, life: Life, durable: int) -> Fi
     return at_rest(subject, verdicts, images, durable)
 
 
-def _survivor(disk: SimDisk, act: Act) -> Image:
+def _left(disk: SimDisk, act: Act) -> State:
+    """What a disk holds after the act."""
+    if disk.name in act.keeps:
+        return disk.state
     image = list(disk.durable)
     kept = act.survivors.get(disk.name, {})
     for at, versions in disk.unflushed.items():
         number = min(kept.get(at, 0), len(versions))
         if number:
             image[at] = versions[number - 1]
-    return tuple(image)
+    return durable(tuple(image))
 
 
 def _earlier(script: Script) -> list[Script]:

@@ -26,6 +26,10 @@ class Act:
     survivors: Survivors = field(default_factory=dict)
     weather: bool = False
     """Whether links and disks failed now and then; when, is part of the schedule."""
+    at_once: bool = False
+    """After a power loss: the workload did not wait until the recovery had come to rest."""
+    keeps: tuple[str, ...] = ()
+    """The disks whose power stayed on: they keep their caches, and lose them another time."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -42,6 +46,7 @@ class Script:
             + (act.power_fails_before is not None)
             + act.weather
             + sum(map(len, act.survivors.values()))
+            + len(act.keeps)
             for act in self.acts
         )
 
@@ -52,12 +57,16 @@ class Script:
             lines.append("the group is created and opened" if number == 0 else "the power is back, the group is opened")
             for client, operations in enumerate(act.workload):
                 lines.extend(f"  client {client}: {_told(operation)}" for operation in operations)
+            if act.at_once:
+                lines[-1] += ", while it still recovers"
             if act.weather:
                 lines.append("  links and disks fail now and then")
             if any(act.schedule):
                 lines.append(f"  order of turns: {' '.join(map(str, act.schedule))}")
             if act.power_fails_before is not None:
                 lines.append(f"  the power fails before call {act.power_fails_before}")
+                if act.keeps:
+                    lines.append(f"    the power of {', '.join(act.keeps)} stays on")
                 for disk, versions in act.survivors.items():
                     kept = ", ".join(f"{sector} (version {version})" for sector, version in versions.items())
                     lines.append(f"    {disk} keeps of what was not flushed: {kept}")
@@ -76,6 +85,8 @@ class Script:
                 "power_fails_before": act.power_fails_before,
                 "survivors": act.survivors,
                 "weather": act.weather,
+                "at_once": act.at_once,
+                "keeps": act.keeps,
             }
             acts.append({name: value for name, value in told.items() if value})
         return json.dumps({"acts": acts})
@@ -104,6 +115,8 @@ def shortened(script: Script) -> list[Script]:
 
 def _simpler(act: Act) -> list[Act]:
     ways = [replace(act, weather=False)] if act.weather else []
+    if act.at_once:
+        ways.append(replace(act, at_once=False))
     for client, operations in enumerate(act.workload):
         ways.append(replace(act, workload=(*act.workload[:client], *act.workload[client + 1 :])))
         for at in range(len(operations)):
@@ -116,6 +129,9 @@ def _simpler(act: Act) -> list[Act]:
         ways.append(replace(act, schedule=act.schedule[: chosen[-1]]))
         ways.extend(replace(act, schedule=(*act.schedule[:at], 0, *act.schedule[at + 1 :])) for at in chosen)
         ways.extend(replace(act, schedule=(*act.schedule[:at], *act.schedule[at + 1 :])) for at in chosen)
+    if act.keeps:
+        ways.append(replace(act, keeps=()))
+        ways.extend(replace(act, keeps=tuple(kept for kept in act.keeps if kept != disk)) for disk in act.keeps)
     if act.survivors:
         ways.append(replace(act, survivors={}))
         for disk, versions in act.survivors.items():
@@ -155,6 +171,8 @@ def _act(told: Mapping[str, Any]) -> Act:
             for disk, kept in told.get("survivors", {}).items()
         },
         bool(told.get("weather", False)),
+        bool(told.get("at_once", False)),
+        tuple(map(str, told.get("keeps", ()))),
     )
 
 

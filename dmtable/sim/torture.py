@@ -54,9 +54,8 @@ class Unit:
         """The choices of its runs, one by one."""
         if self.seed is None:
             return exhaustive(self.departures)
-        # Numbers of their own for the runs: which workload a seed makes is no part of the script.
-        first = -1 - self.seed * _RUNS_IN_WEATHER
-        return map(Seeded, range(first, first - (_RUNS_IN_WEATHER if self.weather else 1), -1))
+        runs = range(_RUNS_IN_WEATHER if self.weather else 1)
+        return (Seeded(self.seed, f"run {number}") for number in runs)
 
 
 @dataclass(frozen=True, slots=True)
@@ -106,9 +105,9 @@ def work(subject: Subject, share: Iterator[Unit], stopped: Callable[[], bool]) -
         if unit.seed is None:
             explorer = small
         elif unit.weather:
-            explorer = Explorer(subject, crashes=1, most_images=_MOST_IMAGES_IN_WEATHER)
+            explorer = Explorer(subject, crashes=1, most_images=_MOST_IMAGES_IN_WEATHER, seed=unit.seed)
         else:
-            explorer = Explorer(subject, most_images=_MOST_IMAGES)
+            explorer = Explorer(subject, most_images=_MOST_IMAGES, seed=unit.seed)
         for choices in unit.runs():
             if stopped():
                 return

@@ -16,7 +16,7 @@ import itertools
 import struct
 import zlib
 from collections import deque
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from enum import Enum
 from typing import ClassVar
 
@@ -272,7 +272,7 @@ class Reference(Subject):
 
     device_sectors = (2, 2)
     disks: ClassVar = {"log": 1 + SLOTS * SLOT_SECTORS, "here 0": 2, "here 1": 2, "there 0": 2, "there 1": 2}
-    sites: ClassVar = (("here 0", "here 1"), ("there 0", "there 1"))
+    sites: ClassVar[Sequence[Sequence[str]]] = (("here 0", "here 1"), ("there 0", "there 1"))
     sometimes = ("log full", "wrap", "torn entry", "abandoned tail", "stale lap", "group commit", "a site falls behind")
 
     def __init__(self, defect: Defect | None = None) -> None:

@@ -15,7 +15,7 @@ from tests.proving.defects import Found, hunt
 from tests.proving.reference import SLOTS, Defect, Reference, sound
 
 EXPECTED = {
-    Defect.REORDER: (Flaw.LOST, "at rest the group holds 1 entry, and must hold 2"),
+    Defect.REORDER: (Flaw.DIVERGED, "at rest site 0 holds 2 entries, site 1 holds 1 entry"),
     Defect.EARLY_ACK: (Flaw.LOST, "at rest the group holds 0 entries, and must hold 1"),
     Defect.EARLY_CLEAR: (Flaw.DIVERGED, "at rest site 0 holds 0 entries, site 1 holds 1 entry"),
     Defect.EARLY_HEAD: (Flaw.DIVERGED, "at rest site 0 holds 1 entry, site 1 holds 0 entries"),
@@ -27,7 +27,7 @@ EXPECTED = {
 }
 WRITES = {
     **dict.fromkeys(Defect, 1),
-    **dict.fromkeys((Defect.REORDER, Defect.DEVICE_BLIND, Defect.REPLAY_OVER, Defect.ABANDONED_TAIL), 2),
+    **dict.fromkeys((Defect.DEVICE_BLIND, Defect.REPLAY_OVER, Defect.ABANDONED_TAIL), 2),
     Defect.STALE_LAP: 3,
 }
 """So few show it."""

@@ -86,7 +86,7 @@ def told(case: object) -> str:
 
 
 @pytest.mark.parametrize(("defect", "workload"), WHOLE if ALL else QUICK, ids=told)
-def test_the_explorer_finds_a_flaw_exactly_where_brute_force_does(
+def test_whatever_brute_force_finds_the_explorer_finds(
     defect: Defect | None, workload: Workload, memory: dict[Defect | None, Brute]
 ) -> None:
     explorer, brute = Explorer(Reference(defect)), brutes(memory, defect)
@@ -99,9 +99,10 @@ def test_the_explorer_finds_a_flaw_exactly_where_brute_force_does(
         brute.explore(workload)
     except Flaw as flaw:
         by_brute = str(flaw)
-    assert bool(by_explorer) == bool(by_brute), f"explorer: {by_explorer or 'sound'}; brute: {by_brute or 'sound'}"
+    # The explorer may find more: its crashes include those in which only a process dies, and work beside a recovery.
+    assert by_explorer or not by_brute, by_brute
     if defect is None:
-        assert not by_brute
+        assert not by_explorer, by_explorer
 
 
 def seen_by_brute_force(workload: Workload) -> set[State]:

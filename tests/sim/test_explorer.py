@@ -54,7 +54,7 @@ def flaw_of(subject: Subject, workload: Workload, *, departures: int = 1) -> Fla
         (Tiny(tiny.Lazy), ONE, Flaw.LOST, "entry 1 was acknowledged, but site 1 as it stands holds 0 entries"),
         (Asynchronous(tiny.Local), ONE, Flaw.DIVERGED, "at rest site 0 holds 1 entry, site 1 holds 0 entries"),
         (Tiny(), LONG, Flaw.TORN, "site 0 at rest has only some sectors of entry 1"),
-        (Asynchronous(tiny.Lazy), TWO, Flaw.ORDER, "entry 2 (device 0, sector 1) is visible, but the earlier entry 1"),
+        (Asynchronous(tiny.Lazy), TWO, Flaw.LOST, "at rest the group holds 0 entries, and must hold 1"),
     ],
     ids=lambda value: value.mirror.__name__ if isinstance(value, Tiny) else "",
 )
@@ -91,6 +91,8 @@ class Toggling(Worker):
         self.data, self.flag = world.disks["data"], world.disks["flag"]
         self.entered = entered
         self.bios: list[Bio] = []
+        self.data.flush()
+        self.flag.flush()
         if any(self.flag.pread(SECTOR_BYTES, 0)):
             self.flag.pwrite(bytes(SECTOR_BYTES), 0)
             self.flag.flush()
@@ -117,6 +119,10 @@ class Toggling(Worker):
                 yield False
                 continue
             bio = self.bios.pop()
+            if bio.op is Op.FLUSH:
+                bio.complete()
+                yield True
+                continue
             assert bio.data is not None
             self.data.pwrite(bio.data, 0)
             self.data.flush()

@@ -47,12 +47,12 @@ def test_a_run_replays_to_the_last_event(weather: bool) -> None:
 def test_the_power_fails_where_the_script_says_and_leaves_what_it_says() -> None:
     """Behind the first write to the disk here either sector may survive, the other not."""
     long = ((Write(0, 0, 2),),)
-    flawed = replay(Asynchronous(), Script((Act(long, (), 3, {"here": {0: 1}}), Act())))
+    flawed = replay(Asynchronous(), Script((Act(long, (), 4, {"here": {0: 1}}), Act())))
     assert flawed == Finding(Flaw.TORN, "site 0 at rest has only some sectors of entry 1")
     for kept in ({}, {0: 1, 1: 1}):
-        assert replay(Asynchronous(), Script((Act(long, (), 3, {"here": kept}), Act()))) is None
+        assert replay(Asynchronous(), Script((Act(long, (), 4, {"here": kept}), Act()))) is None
     # Before the write nothing can survive, whatever a script says.
-    assert replay(Asynchronous(), Script((Act(long, (), 2, {"here": {0: 1}}), Act()))) is None
+    assert replay(Asynchronous(), Script((Act(long, (), 3, {"here": {0: 1}}), Act()))) is None
 
 
 def test_what_was_promised_before_a_power_loss_must_be_there_after_the_next() -> None:

@@ -29,6 +29,8 @@ class Mirror(Worker):
         self.running = world.runtime.start(self)
 
     def recover(self) -> None:
+        # What is read may be in the cache only, if nothing but the process had died.
+        self.here.flush()
         for at in range(0, self.here.size_bytes, SECTOR_BYTES):
             content = self.here.pread(SECTOR_BYTES, at)
             if content != self.there.pread(SECTOR_BYTES, at):
