@@ -41,6 +41,8 @@ from dmtable.core.target import StatusKind
 from dmtable.errors import ErrnoError, UsageError
 from dmtable.language.diagnostics import TableError
 from dmtable.language.parser import parse
+from dmtable.sim.deadlock import Deadlock
+from dmtable.sim.runtime import SimRuntime
 from dmtable.testing.damage import DAMAGES, damaged_tables
 from dmtable.testing.model import MD_FOLDER, Lines, Model, Request
 from dmtable.testing.valid_tables import TARGETS, DeviceSet, NamedDevice, lines, tokens
@@ -70,8 +72,11 @@ class LifeCycle(RuleBasedStateMachine):
     """Of a table."""
 
     def make(self) -> DeviceMapper:
-        """The device-mapper to be tested; `devices` are added to it here, and it is closed in the end."""
-        return DeviceMapper()
+        """The device-mapper to be tested; `devices` are added to it here, and it is closed in the end.
+
+        In a simulated runtime what would wait for ever is found out; among threads it hangs.
+        """
+        return DeviceMapper(runtime=SimRuntime())
 
     def __init__(self) -> None:
         super().__init__()
@@ -88,7 +93,7 @@ class LifeCycle(RuleBasedStateMachine):
 
     def teardown(self) -> None:
         """Closes the device-mapper: what still waits then fails."""
-        self.dm.close()
+        _agree("close", _outcome(self.dm.close), 0)
         for request, bio in self._under_way:
             if not request.done:
                 _agree(f"{request.op.name} that waits when all is closed", (bio.done, bio.error > 0), (True, True))
@@ -393,10 +398,12 @@ class LifeCycle(RuleBasedStateMachine):
         return bytes(memory)
 
 
-def _outcome(call: Callable[[], object]) -> int:
-    """The errno that a call ends with, 0 where it does not fail."""
+def _outcome(call: Callable[[], object]) -> int | str:
+    """The errno that a call ends with, 0 where it does not fail; words where it would never end."""
     try:
         call()
+    except Deadlock as deadlock:
+        return f"wait for ever: {deadlock}"
     except (ErrnoError, OSError) as error:
         return error.errno or -1
     return 0

@@ -17,6 +17,7 @@ from dmtable.core.table import Lines, TargetSpec
 from dmtable.errors import IoctlError
 from dmtable.language.parser import parse
 from dmtable.language.tree import Table
+from dmtable.sim.runtime import SimRuntime
 from dmtable.testing.lifecycle import LifeCycle
 from dmtable.testing.model import Model
 from dmtable.testing.valid_tables import DeviceSet, NamedDevice
@@ -123,7 +124,7 @@ def test_a_broken_device_mapper_is_found_out(broken: type[DeviceMapper]) -> None
         max_lines = 1
 
         def make(self) -> DeviceMapper:
-            return broken()
+            return broken(runtime=SimRuntime())
 
     with pytest.raises(AssertionError, match="the device-mapper says"):
         run_state_machine_as_test(Broken, settings=SEARCH)
