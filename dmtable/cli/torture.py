@@ -86,7 +86,7 @@ def _print_statistics(end: Progress, seed: int) -> None:
 
 
 def _print_failure(failure: Failure, name: str) -> None:
-    print(f"\nfailure in {failure.unit}: {failure.finding}\n")
+    print(f"\nfailure in {failure.unit}: {failure.breach}\n")
     print(failure.script.story())
     words = ["dmtable", "torture", *([] if name == _BUILT_IN else [name]), "--replay", failure.script.dumps()]
     print(f"\nreplay: {shlex.join(words)}")
@@ -105,12 +105,12 @@ def _replay(subject: Subject, given: str) -> int:
             raise UsageError(f"--replay: {given}: {error}; give a script, or a file that holds one") from None
     script = Script.loads(text)
     trace: list[Event] = []
-    finding = replay(subject, script, trace)
+    breach = replay(subject, script, trace)
     for time, who, what in trace:
         print(f"{time:10.3f}  {who}: {what}")
     print(f"\n{script.story()}\n")
-    print("no failure" if finding is None else f"failure: {finding}")
-    return 0 if finding is None else 1
+    print("no failure" if breach is None else f"failure: {breach}")
+    return 0 if breach is None else 1
 
 
 def _subject(name: str) -> Subject:

@@ -17,6 +17,8 @@ import importlib
 from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
+    from dmtable.sim.breach import Breach as Breach
+    from dmtable.sim.breach import Flaw as Flaw
     from dmtable.sim.cache import Image as Image
     from dmtable.sim.cache import blank as blank
     from dmtable.sim.choices import Choices as Choices
@@ -38,8 +40,6 @@ if TYPE_CHECKING:
     from dmtable.sim.faults import Ill as Ill
     from dmtable.sim.faults import Strike as Strike
     from dmtable.sim.faults import every_call as every_call
-    from dmtable.sim.finding import Finding as Finding
-    from dmtable.sim.finding import Flaw as Flaw
     from dmtable.sim.ink import Blot as Blot
     from dmtable.sim.ink import stamp as stamp
     from dmtable.sim.ink import tag_of as tag_of
@@ -90,8 +90,8 @@ _HOME = {
     "Ill": "dmtable.sim.faults",
     "Strike": "dmtable.sim.faults",
     "every_call": "dmtable.sim.faults",
-    "Finding": "dmtable.sim.finding",
-    "Flaw": "dmtable.sim.finding",
+    "Breach": "dmtable.sim.breach",
+    "Flaw": "dmtable.sim.breach",
     "Blot": "dmtable.sim.ink",
     "stamp": "dmtable.sim.ink",
     "tag_of": "dmtable.sim.ink",

@@ -21,10 +21,10 @@ from collections import Counter
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field, replace
 
+from dmtable.sim.breach import Breach, Flaw
 from dmtable.sim.cache import State
 from dmtable.sim.choices import Choices, exhaustive
 from dmtable.sim.crash_states import CrashStates, Ids
-from dmtable.sim.finding import Finding, Flaw
 from dmtable.sim.life import Life, Moment, created
 from dmtable.sim.order import Entry, History, Prefix
 from dmtable.sim.recovery import Recovery, Work, recover
@@ -37,9 +37,9 @@ from dmtable.sim.workload import Workload
 class Flawed(Exception):
     """The group does not keep what it promises; the script shows it again."""
 
-    def __init__(self, finding: Finding, script: Script) -> None:
-        super().__init__(str(finding))
-        self.finding = finding
+    def __init__(self, breach: Breach, script: Script) -> None:
+        super().__init__(str(breach))
+        self.breach = breach
         self.script = script
 
 
@@ -90,7 +90,7 @@ class _Crash:
 class _Outcome:
     """What a crash state leads to, and with which promises and how many more power losses it was explored."""
 
-    standing: tuple[Prefix | Finding, ...]
+    standing: tuple[Prefix | Breach, ...]
     whole: int
     explored: list[tuple[int, int, int]]
     """Each as it was: that all three came up says nothing of all three at once."""
@@ -119,7 +119,7 @@ class Explorer:
         self._history_ids: dict[tuple[Entry, ...], int] = {}
         self._clouds: dict[tuple[object, ...], int] = {}
         self._outcomes: dict[tuple[Ids, int], _Outcome] = {}
-        self._verdicts: dict[tuple[int, int, Ids], Prefix | Finding] = {}
+        self._verdicts: dict[tuple[int, int, Ids], Prefix | Breach] = {}
         self._recoveries: dict[tuple[Ids, int], Recovery] = {}
         self._created = created(subject)
 
@@ -145,16 +145,16 @@ class Explorer:
         """
         history = History(self.subject.device_sectors)
         life = Life(self.subject, self._created, history, choices=choices, weather=weather, watched=True)
-        finding = life.live(workload)
+        breach = life.live(workload)
         self.statistics.runs += 1
         self.statistics.sightings += life.world.sightings
         known = [self._history_id(history.entries[:number]) for number in range(len(history.entries) + 1)]
-        if finding is None:
-            finding = self._at_rest(known[-1], self._states.ids(life.images()), len(history.entries))
+        if breach is None:
+            breach = self._at_rest(known[-1], self._states.ids(life.images()), len(history.entries))
         life.close()
         way = _Life(None, workload, tuple(choices.script), weather)
-        if finding is not None:
-            raise Flawed(finding, self._script(way))
+        if breach is not None:
+            raise Flawed(breach, self._script(way))
         for moment in life.moments:
             self._power_fails(moment, known[moment.entered], self._crashes - 1, way)
 
@@ -174,12 +174,12 @@ class Explorer:
             if outcome is None or not any(all(map(int.__ge__, so_far, explored)) for so_far in outcome.explored):
                 outcome = self._visit(ids, history, moment, crashes, life)
             if self.subject.synchronous:
-                for finding in standing(self.subject, outcome.standing, moment.acknowledged):
-                    raise Flawed(finding, self._script(self._crash(life, moment, ids)))
+                for breach in standing(self.subject, outcome.standing, moment.acknowledged):
+                    raise Flawed(breach, self._script(self._crash(life, moment, ids)))
             if outcome.whole < moment.durable:
                 text = f"at rest the group holds {entries(outcome.whole)}, and must hold {moment.durable}"
                 again = _Life(self._crash(life, moment, ids), (), self._recover(ids, crashes).schedule)
-                raise Flawed(Finding(Flaw.LOST, text), self._script(again))
+                raise Flawed(Breach(Flaw.LOST, text), self._script(again))
         self._clouds[cloud] = count
         self.statistics.covered += count
 
@@ -187,11 +187,11 @@ class Explorer:
         """Judges a crash state, opens the group on it and judges that, and goes on from there."""
         crash = self._crash(life, moment, ids)
         remote = tuple([self._verdict(history, site, ids) for site in range(1, len(self._sites))])
-        for finding in standing(self.subject, remote, moment.acknowledged):
-            raise Flawed(finding, self._script(crash))
+        for breach in standing(self.subject, remote, moment.acknowledged):
+            raise Flawed(breach, self._script(crash))
         recovery = self._recover(ids, crashes)
         rested = self._states.ids(recovery.images)
-        if found := recovery.finding or self._at_rest(history, rested, moment.durable):
+        if found := recovery.breach or self._at_rest(history, rested, moment.durable):
             raise Flawed(found, self._script(_Life(crash, (), recovery.schedule)))
         recovered = self._verdict(history, 0, rested)
         assert isinstance(recovered, Prefix)
@@ -220,10 +220,8 @@ class Explorer:
         life = _Life(begins, work.workload, work.schedule, at_once=work.at_once)
         kept = self._histories[history].entries[:whole]
         known = [self._history_id([*kept, *work.entries[:entered]]) for entered in range(len(work.entries) + 1)]
-        if finding := work.finding or self._at_rest(
-            known[-1], self._states.ids(work.images), whole + len(work.entries)
-        ):
-            raise Flawed(finding, self._script(life))
+        if breach := work.breach or self._at_rest(known[-1], self._states.ids(work.images), whole + len(work.entries)):
+            raise Flawed(breach, self._script(life))
         # Until the first entry of the work nobody knows what a recovery that is under way will keep.
         recovered = promised.durable if work.at_once else whole
         if work.at_once:
@@ -245,12 +243,12 @@ class Explorer:
             self.statistics.sightings += known.sightings
         return known
 
-    def _at_rest(self, history: int, ids: Ids, durable: int) -> Finding | None:
+    def _at_rest(self, history: int, ids: Ids, durable: int) -> Breach | None:
         """What is wrong with a group that shows these images at rest, and must hold that many entries."""
         verdicts = [self._verdict(history, site, ids) for site in range(len(self._sites))]
         return at_rest(self.subject, verdicts, self._states.shown(ids), durable)
 
-    def _verdict(self, history: int, site: int, ids: Ids) -> Prefix | Finding:
+    def _verdict(self, history: int, site: int, ids: Ids) -> Prefix | Breach:
         """How far a site is."""
         known = self._verdicts.get((history, site, key := tuple([ids[disk] for disk in self._sites[site]])))
         if known is None:

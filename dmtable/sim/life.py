@@ -12,10 +12,10 @@ from typing import NamedTuple
 from dmtable.core.bio import Bio, Op
 from dmtable.errors import UsageError
 from dmtable.runtime.runtime import RunningWorker, Worker
+from dmtable.sim.breach import Breach, Flaw
 from dmtable.sim.cache import Image, State, durable
 from dmtable.sim.choices import Choices, Ordinary
 from dmtable.sim.faults import Faults
-from dmtable.sim.finding import Finding, Flaw
 from dmtable.sim.ink import stamp
 from dmtable.sim.order import History
 from dmtable.sim.subject import Subject
@@ -92,7 +92,7 @@ class Life:
         self._subject = subject
         self._next_tag = first_tag
 
-    def live(self, workload: Workload = (), *, opening: bool = True) -> Finding | None:
+    def live(self, workload: Workload = (), *, opening: bool = True) -> Breach | None:
         """Opens the group, lets clients do the workload, and everything come to rest; then what went wrong, if
         anything. A group that is open already goes on with `opening` False. Raises PowerLoss."""
         try:
@@ -104,12 +104,12 @@ class Life:
                 self._begin(operations)
             self.world.runtime.pass_time(self._subject.patience_seconds)
         except Exception as error:
-            return Finding(Flaw.RAISED, f"{type(error).__name__}: {error} ({_place(error)})")
+            return Breach(Flaw.RAISED, f"{type(error).__name__}: {error} ({_place(error)})")
         if self.world.power.watch is not None:
             self._remember()
         for client in self._clients:
             if client.waits_for is not None:
-                return Finding(Flaw.STUCK, f"{client.name} still waits for {client.waits_for}")
+                return Breach(Flaw.STUCK, f"{client.name} still waits for {client.waits_for}")
         return None
 
     def images(self) -> dict[str, Image]:

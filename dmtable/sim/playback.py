@@ -6,10 +6,10 @@ from collections.abc import Mapping
 from dataclasses import dataclass, replace
 
 from dmtable.errors import UsageError
+from dmtable.sim.breach import Breach, Flaw
 from dmtable.sim.cache import State, durable, shown
 from dmtable.sim.choices import Scripted
 from dmtable.sim.disk import SimDisk
-from dmtable.sim.finding import Finding, Flaw
 from dmtable.sim.life import Life, created
 from dmtable.sim.order import History
 from dmtable.sim.power import PowerLoss
@@ -35,7 +35,7 @@ class _State:
     tags: int = 1
 
 
-def replay(subject: Subject, script: Script, trace: list[Event] | None = None) -> Finding | None:
+def replay(subject: Subject, script: Script, trace: list[Event] | None = None) -> Breach | None:
     """What goes wrong when the script is played, if anything does; `trace` is told what happens.
 
     Raises UsageError where the script does not fit the subject.
@@ -43,9 +43,9 @@ def replay(subject: Subject, script: Script, trace: list[Event] | None = None) -
     _examine(subject, script)
     state = _State(created(subject), History(subject.device_sectors))
     for number, act in enumerate(script.acts):
-        finding = _play(subject, act, state, first=number == 0, trace=trace)
-        if finding is not None:
-            return finding
+        breach = _play(subject, act, state, first=number == 0, trace=trace)
+        if breach is not None:
+            return breach
     return None
 
 
@@ -60,8 +60,8 @@ def shrink(subject: Subject, script: Script, flaw: Flaw) -> Script:
                 tries += 1
                 if tries > _MOST_TRIES:
                     return script
-                finding = replay(subject, shifted)
-                if finding is not None and finding.flaw is flaw:
+                breach = replay(subject, shifted)
+                if breach is not None and breach.flaw is flaw:
                     script, improved = shifted, True
                     break
             if improved:
@@ -91,7 +91,7 @@ def _examine(subject: Subject, script: Script) -> None:
             raise UsageError(f"act {number} of the script: calls are numbered from 1, not {act.power_fails_before}")
 
 
-def _play(subject: Subject, act: Act, state: _State, *, first: bool, trace: list[Event] | None) -> Finding | None:
+def _play(subject: Subject, act: Act, state: _State, *, first: bool, trace: list[Event] | None) -> Breach | None:
     life = Life(
         subject,
         state.disks,
@@ -105,28 +105,28 @@ def _play(subject: Subject, act: Act, state: _State, *, first: bool, trace: list
     power = life.world.power
     power.cut_at = act.power_fails_before
     try:
-        finding = _live(subject, act, state, life, first=first)
+        breach = _live(subject, act, state, life, first=first)
     except PowerLoss:
-        finding = None
+        breach = None
     state.disks = {name: _left(disk, act) for name, disk in life.world.disks.items()}
-    if act.power_fails_before is not None and finding is None:
+    if act.power_fails_before is not None and breach is None:
         images = {name: shown(left) for name, left in state.disks.items()}
         remote = [judged(subject, site, state.history, images) for site in range(1, len(subject.sites))]
-        finding = next(standing(subject, remote, state.acknowledged), None)
+        breach = next(standing(subject, remote, state.acknowledged), None)
     if trace is not None and life.world.trace is not None:
         trace.extend(life.world.trace)
     life.close()
-    return finding
+    return breach
 
 
-def _live(subject: Subject, act: Act, state: _State, life: Life, *, first: bool) -> Finding | None:
+def _live(subject: Subject, act: Act, state: _State, life: Life, *, first: bool) -> Breach | None:
     """A life until all is at rest; its history and promises go into the state even where the power fails."""
     kept = state.history
     if not first:
         # How many entries a recovery keeps shows when it is at rest. Where it has no time for that, one that has.
         resting = Life(subject, state.disks, History(subject.device_sectors)) if act.at_once else life
         recovered = _recovered(subject, state, resting)
-        if isinstance(recovered, Finding):
+        if isinstance(recovered, Breach):
             return recovered
         kept = History(subject.device_sectors, state.history.entries[:recovered])
         state.acknowledged = min(state.acknowledged, recovered)
@@ -135,19 +135,19 @@ def _live(subject: Subject, act: Act, state: _State, life: Life, *, first: bool)
     if not (first or act.workload):
         return None
     try:
-        finding = life.live(act.workload, opening=first or act.at_once)
+        breach = life.live(act.workload, opening=first or act.at_once)
     finally:
         _take_over(state, kept, life)
-    return finding or _at_rest(subject, state.history, life, len(state.history.entries))
+    return breach or _at_rest(subject, state.history, life, len(state.history.entries))
 
 
-def _recovered(subject: Subject, state: _State, life: Life) -> int | Finding:
+def _recovered(subject: Subject, state: _State, life: Life) -> int | Breach:
     """Opens the group; how many entries it holds then."""
-    finding = life.live() or _at_rest(subject, state.history, life, state.durable)
-    if finding is not None:
-        return finding
+    breach = life.live() or _at_rest(subject, state.history, life, state.durable)
+    if breach is not None:
+        return breach
     verdict = judged(subject, 0, state.history, life.images())
-    return verdict if isinstance(verdict, Finding) else verdict.whole
+    return verdict if isinstance(verdict, Breach) else verdict.whole
 
 
 def _take_over(state: _State, kept: History, life: Life) -> None:
@@ -161,7 +161,7 @@ def _take_over(state: _State, kept: History, life: Life) -> None:
     state.acknowledged = before + promises.acknowledged if promises.acknowledged else state.acknowledged
 
 
-def _at_rest(subject: Subject, history: History, life: Life, durable: int) -> Finding | None:
+def _at_rest(subject: Subject, history: History, life: Life, durable: int) -> Breach | None:
     images = life.images()
     verdicts = [judged(subject, site, history, images) for site in range(len(subject.sites))]
     return at_rest(subject, verdicts, images, durable)

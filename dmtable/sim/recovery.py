@@ -6,9 +6,9 @@ from collections import Counter
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 
+from dmtable.sim.breach import Breach
 from dmtable.sim.cache import Image, State
 from dmtable.sim.choices import Choices, InTurn, Ordinary, Seeded
-from dmtable.sim.finding import Finding
 from dmtable.sim.life import Life, Moment
 from dmtable.sim.order import Entry, History
 from dmtable.sim.subject import Subject
@@ -34,7 +34,7 @@ class Work:
     """What it entered."""
     images: Mapping[str, Image]
     """At rest, afterwards."""
-    finding: Finding | None
+    breach: Breach | None
 
 
 @dataclass(frozen=True, slots=True)
@@ -45,7 +45,7 @@ class Recovery:
     moments: Sequence[Moment]
     images: Mapping[str, Image]
     """At rest, before the work."""
-    finding: Finding | None
+    breach: Breach | None
     works: Sequence[Work]
     sightings: Counter[str]
 
@@ -57,18 +57,18 @@ def recover(subject: Subject, disks: Mapping[str, State], *, crashes: int, seed:
     in which all take turns, together with it.
     """
     life = _reborn(subject, disks, crashes, Ordinary() if seed is None else Seeded(seed, "recovery"))
-    finding = life.live()
+    breach = life.live()
     recovery_moments, life.moments = life.moments, []
     schedule, images = tuple(life.world.choices.script), life.images()
     works = []
     sightings = life.world.sightings
-    if crashes and finding is None:
+    if crashes and breach is None:
         works.append(_worked(life, AFTERWARDS, at_once=False))
         busy = _reborn(subject, disks, crashes, InTurn() if seed is None else Seeded(seed, "busy recovery"))
         works.append(_worked(busy, AT_ONCE, at_once=True))
         sightings = sightings + busy.world.sightings
     life.close()
-    return Recovery(schedule, recovery_moments, images, finding, works, sightings)
+    return Recovery(schedule, recovery_moments, images, breach, works, sightings)
 
 
 def _reborn(subject: Subject, disks: Mapping[str, State], crashes: int, choices: Choices) -> Life:
@@ -79,8 +79,8 @@ def _reborn(subject: Subject, disks: Mapping[str, State], crashes: int, choices:
 
 
 def _worked(life: Life, workload: Workload, *, at_once: bool) -> Work:
-    finding = life.live(workload, opening=at_once)
+    breach = life.live(workload, opening=at_once)
     schedule = tuple(life.world.choices.script)
-    work = Work(workload, at_once, schedule, life.moments, life.history.entries, life.images(), finding)
+    work = Work(workload, at_once, schedule, life.moments, life.history.entries, life.images(), breach)
     life.close()
     return work

@@ -15,9 +15,9 @@ from multiprocessing.synchronize import Event
 
 from dmtable.errors import DmtableError
 from dmtable.runtime.threads import ThreadRuntime
+from dmtable.sim.breach import Breach
 from dmtable.sim.choices import Choices, Seeded, exhaustive
 from dmtable.sim.explorer import Explorer, Flawed, Statistics
-from dmtable.sim.finding import Finding
 from dmtable.sim.playback import shrink
 from dmtable.sim.script import Script
 from dmtable.sim.subject import Subject
@@ -63,7 +63,7 @@ class Failure:
     """What a campaign found, and the script that shows it again; `unit` says where it was."""
 
     unit: str
-    finding: Finding
+    breach: Breach
     script: Script
 
 
@@ -115,7 +115,7 @@ def work(subject: Subject, share: Iterator[Unit], stopped: Callable[[], bool]) -
                 explorer.run(unit.workload, choices, weather=unit.weather)
             except Flawed as flawed:
                 yield explorer.take_statistics()
-                yield Failure(unit.name, flawed.finding, shrink(subject, flawed.script, flawed.finding.flaw))
+                yield Failure(unit.name, flawed.breach, shrink(subject, flawed.script, flawed.breach.flaw))
                 return
             yield explorer.take_statistics()
 

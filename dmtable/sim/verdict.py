@@ -4,53 +4,53 @@ from __future__ import annotations
 
 from collections.abc import Iterator, Mapping, Sequence
 
+from dmtable.sim.breach import Breach, Flaw
 from dmtable.sim.cache import Image
 from dmtable.sim.durability import held
-from dmtable.sim.finding import Finding, Flaw
 from dmtable.sim.ink import Blot, tags
 from dmtable.sim.order import History, Prefix, Violation
 from dmtable.sim.subject import Subject
 
 
-def judged(subject: Subject, site: int, history: History, images: Mapping[str, Image]) -> Prefix | Finding:
+def judged(subject: Subject, site: int, history: History, images: Mapping[str, Image]) -> Prefix | Breach:
     """How far a site is, from the images of the disks."""
     try:
         shown = [tag for device, image in enumerate(_devices(subject, site, images)) for tag in tags(image, device)]
     except Blot as blot:
-        return Finding(Flaw.CORRUPT, str(blot))
+        return Breach(Flaw.CORRUPT, str(blot))
     if not subject.ordered:
         whole = held(history, shown)
         if whole is not None:
             return Prefix(whole, whole)
     verdict = history.judge(shown)
-    return Finding(Flaw.ORDER, str(verdict)) if isinstance(verdict, Violation) else verdict
+    return Breach(Flaw.ORDER, str(verdict)) if isinstance(verdict, Violation) else verdict
 
 
-def standing(subject: Subject, verdicts: Sequence[Prefix | Finding], acknowledged: int) -> Iterator[Finding]:
+def standing(subject: Subject, verdicts: Sequence[Prefix | Breach], acknowledged: int) -> Iterator[Breach]:
     """What is wrong with the remote sites as they are, without any recovery; `verdicts` begins with site 1."""
     for site, verdict in enumerate(verdicts, 1):
-        if isinstance(verdict, Finding):
-            yield Finding(verdict.flaw, f"site {site} as it stands: {verdict.text}")
+        if isinstance(verdict, Breach):
+            yield Breach(verdict.flaw, f"site {site} as it stands: {verdict.text}")
         elif site in subject.synchronous and verdict.whole < acknowledged:
             text = f"entry {acknowledged} was acknowledged, but site {site} as it stands holds {entries(verdict.whole)}"
-            yield Finding(Flaw.LOST, text)
+            yield Breach(Flaw.LOST, text)
 
 
 def at_rest(
-    subject: Subject, verdicts: Sequence[Prefix | Finding], images: Mapping[str, Image], durable: int
-) -> Finding | None:
+    subject: Subject, verdicts: Sequence[Prefix | Breach], images: Mapping[str, Image], durable: int
+) -> Breach | None:
     """What is wrong with a group that has come to rest; `verdicts` begins with the local site."""
     for site, verdict in enumerate(verdicts):
-        if isinstance(verdict, Finding):
-            return Finding(verdict.flaw, f"site {site} at rest: {verdict.text}")
+        if isinstance(verdict, Breach):
+            return Breach(verdict.flaw, f"site {site} at rest: {verdict.text}")
         if verdict.partial > verdict.whole:
-            return Finding(Flaw.TORN, f"site {site} at rest has only some sectors of entry {verdict.partial}")
+            return Breach(Flaw.TORN, f"site {site} at rest has only some sectors of entry {verdict.partial}")
     wholes = [verdict.whole for verdict in verdicts if isinstance(verdict, Prefix)]
     if min(wholes) < max(wholes):
         told = ", ".join(f"site {site} holds {entries(whole)}" for site, whole in enumerate(wholes))
-        return Finding(Flaw.DIVERGED, f"at rest {told}")
+        return Breach(Flaw.DIVERGED, f"at rest {told}")
     if wholes[0] < durable:
-        return Finding(Flaw.LOST, f"at rest the group holds {entries(wholes[0])}, and must hold {durable}")
+        return Breach(Flaw.LOST, f"at rest the group holds {entries(wholes[0])}, and must hold {durable}")
     return _differing(subject, images)
 
 
@@ -59,7 +59,7 @@ def entries(count: int) -> str:
     return "1 entry" if count == 1 else f"{count} entries"
 
 
-def _differing(subject: Subject, images: Mapping[str, Image]) -> Finding | None:
+def _differing(subject: Subject, images: Mapping[str, Image]) -> Breach | None:
     """Where the sites show different bytes, though the same entries: in what no entry wrote."""
     local = _devices(subject, 0, images)
     for site in range(1, len(subject.sites)):
@@ -68,7 +68,7 @@ def _differing(subject: Subject, images: Mapping[str, Image]) -> Finding | None:
                 pairs = enumerate(zip(here, there, strict=True))
                 sector = next(at for at, (one, other) in pairs if one != other)
                 text = f"at rest site {site} differs from site 0 at device {device}, sector {sector}"
-                return Finding(Flaw.DIVERGED, text)
+                return Breach(Flaw.DIVERGED, text)
     return None
 
 

@@ -11,8 +11,8 @@ import time
 from dataclasses import dataclass
 from pathlib import Path
 
+from dmtable.sim.breach import Breach
 from dmtable.sim.explorer import Explorer, Flawed
-from dmtable.sim.finding import Finding
 from dmtable.sim.playback import shrink
 from dmtable.sim.script import Script
 from dmtable.sim.workload import small_workloads
@@ -27,7 +27,7 @@ class Found:
     """A defect that was found, and by what."""
 
     defect: Defect
-    finding: Finding
+    breach: Breach
     script: Script
     covered: int
     """Crash states before it was found."""
@@ -42,7 +42,7 @@ def hunt(defect: Defect) -> Found | None:
                 try:
                     explorer.explore(workload, departures=departures)
                 except Flawed as flawed:
-                    return Found(defect, flawed.finding, flawed.script, explorer.statistics.covered)
+                    return Found(defect, flawed.breach, flawed.script, explorer.statistics.covered)
     return None
 
 
@@ -58,8 +58,8 @@ def table() -> str:
         seconds = time.perf_counter() - begin
         if found is None:
             raise SystemExit(f"not found: {defect.value}")
-        shrunk = shrink(Reference(defect), found.script, found.finding.flaw)
-        cells = [defect.value, str(found.finding), f"{found.covered:,}", f"{seconds:.2f}"]
+        shrunk = shrink(Reference(defect), found.script, found.breach.flaw)
+        cells = [defect.value, str(found.breach), f"{found.covered:,}", f"{seconds:.2f}"]
         lines.append(f"| {' | '.join([*cells, str(len(found.script)), str(len(shrunk))])} |")
     return "\n".join(lines) + "\n"
 

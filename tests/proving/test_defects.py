@@ -6,8 +6,8 @@ from functools import cache
 
 import pytest
 
+from dmtable.sim.breach import Flaw
 from dmtable.sim.explorer import Explorer, Statistics
-from dmtable.sim.finding import Flaw
 from dmtable.sim.playback import replay, shrink
 from dmtable.sim.script import Script, shortened
 from dmtable.sim.workload import Client, Flush, Workload, Write, small_workloads
@@ -44,12 +44,12 @@ def found(defect: Defect) -> Found:
 
 @cache
 def simplest(defect: Defect) -> Script:
-    return shrink(Reference(defect), found(defect).script, found(defect).finding.flaw)
+    return shrink(Reference(defect), found(defect).script, found(defect).breach.flaw)
 
 
 def shown(defect: Defect, script: Script) -> Flaw | None:
-    finding = replay(Reference(defect), script)
-    return None if finding is None else finding.flaw
+    breach = replay(Reference(defect), script)
+    return None if breach is None else breach.flaw
 
 
 def explored(cases: list[tuple[int, int]]) -> Statistics:
@@ -70,8 +70,8 @@ def test_every_defect_has_its_flaw() -> None:
 @each_defect
 def test_a_defect_is_found_for_what_it_is(defect: Defect) -> None:
     flaw, text = EXPECTED[defect]
-    assert found(defect).finding.flaw is flaw
-    assert text in found(defect).finding.text
+    assert found(defect).breach.flaw is flaw
+    assert text in found(defect).breach.text
     asked = [one for client in found(defect).script.acts[0].workload for one in client]
     assert sum(isinstance(one, Write) for one in asked) == WRITES[defect]
 
@@ -79,8 +79,8 @@ def test_a_defect_is_found_for_what_it_is(defect: Defect) -> None:
 @each_defect
 def test_the_script_shows_it_again(defect: Defect) -> None:
     flawed = found(defect)
-    assert replay(Reference(defect), flawed.script) == flawed.finding
-    assert replay(Reference(defect), Script.loads(flawed.script.dumps())) == flawed.finding
+    assert replay(Reference(defect), flawed.script) == flawed.breach
+    assert replay(Reference(defect), Script.loads(flawed.script.dumps())) == flawed.breach
 
 
 @each_defect
@@ -93,10 +93,10 @@ def test_the_sound_replicator_passes_the_same_script(defect: Defect) -> None:
 def test_the_simplest_script_shows_it_and_nothing_in_it_can_go(defect: Defect) -> None:
     flawed = found(defect)
     script = simplest(defect)
-    assert shown(defect, script) is flawed.finding.flaw
+    assert shown(defect, script) is flawed.breach.flaw
     assert len(script) <= len(flawed.script)
     for simpler in shortened(script):
-        assert shown(defect, simpler) is not flawed.finding.flaw, simpler.story()
+        assert shown(defect, simpler) is not flawed.breach.flaw, simpler.story()
 
 
 def test_the_sound_replicator_passes_whatever_the_order_and_wherever_the_power_fails() -> None:

@@ -16,9 +16,9 @@ import pytest
 import dmtable
 from dmtable.core.bio import Bio, Op
 from dmtable.runtime.runtime import Worker
+from dmtable.sim.breach import Flaw
 from dmtable.sim.choices import Ordinary, Seeded
 from dmtable.sim.explorer import Explorer, Flawed, Statistics
-from dmtable.sim.finding import Flaw
 from dmtable.sim.playback import replay
 from dmtable.sim.script import Script
 from dmtable.sim.subject import Entered, Subject
@@ -36,7 +36,7 @@ LONG: Workload = ((Write(0, 0, 2),),)
 def flaw_of(subject: Subject, workload: Workload, *, departures: int = 1) -> Flawed:
     with pytest.raises(Flawed) as caught:
         Explorer(subject).explore(workload, departures=departures)
-    assert replay(subject, caught.value.script) == caught.value.finding
+    assert replay(subject, caught.value.script) == caught.value.breach
     return caught.value
 
 
@@ -60,8 +60,8 @@ def flaw_of(subject: Subject, workload: Workload, *, departures: int = 1) -> Fla
 )
 def test_a_flaw_is_called_by_its_name(subject: Subject, workload: Workload, flaw: Flaw, text: str) -> None:
     flawed = flaw_of(subject, workload)
-    assert flawed.finding.flaw is flaw
-    assert text in flawed.finding.text
+    assert flawed.breach.flaw is flaw
+    assert text in flawed.breach.text
 
 
 WORKLOADS: list[Workload] = [
@@ -79,7 +79,7 @@ def test_a_sound_mirror_passes(workload: Workload) -> None:
 
 def test_only_a_synchronous_site_must_have_what_was_acknowledged() -> None:
     Explorer(Asynchronous(tiny.Early)).explore(ONE, departures=2)
-    assert flaw_of(Tiny(tiny.Early), ONE, departures=0).finding.flaw is Flaw.LOST
+    assert flaw_of(Tiny(tiny.Early), ONE, departures=0).breach.flaw is Flaw.LOST
 
 
 class Toggling(Worker):
@@ -148,7 +148,7 @@ def test_a_state_counts_as_explored_only_with_the_promises_and_power_losses_that
     """The state after the write is visited with nothing promised and a power loss to come, and, recovered from a
     raised flag, with a promise and none to come. That it was never visited with both must not be forgotten."""
     flawed = flaw_of(OfToggling(), ((Write(0, 0, fua=True),),), departures=0)
-    assert flawed.finding.flaw is Flaw.LOST
+    assert flawed.breach.flaw is Flaw.LOST
     assert sum(act.power_fails_before is not None for act in flawed.script.acts) == 2
 
 
@@ -209,7 +209,7 @@ def test_a_run_in_the_weather_is_judged_too() -> None:
     with pytest.raises(Flawed) as caught:
         Explorer(Tiny(tiny.Early)).run(TWO, Ordinary(), weather=True)
     assert caught.value.script.acts[0].weather
-    assert replay(Tiny(tiny.Early), Script.loads(caught.value.script.dumps())) == caught.value.finding
+    assert replay(Tiny(tiny.Early), Script.loads(caught.value.script.dumps())) == caught.value.breach
 
 
 PROGRAM = """

@@ -4,8 +4,8 @@ from __future__ import annotations
 
 import pytest
 
+from dmtable.sim.breach import Breach, Flaw
 from dmtable.sim.choices import Seeded
-from dmtable.sim.finding import Finding, Flaw
 from dmtable.sim.life import Life, created
 from dmtable.sim.order import History
 from dmtable.sim.playback import replay, shrink
@@ -48,7 +48,7 @@ def test_the_power_fails_where_the_script_says_and_leaves_what_it_says() -> None
     """Behind the first write to the disk here either sector may survive, the other not."""
     long = ((Write(0, 0, 2),),)
     flawed = replay(Asynchronous(), Script((Act(long, (), 4, {"here": {0: 1}}), Act())))
-    assert flawed == Finding(Flaw.TORN, "site 0 at rest has only some sectors of entry 1")
+    assert flawed == Breach(Flaw.TORN, "site 0 at rest has only some sectors of entry 1")
     for kept in ({}, {0: 1, 1: 1}):
         assert replay(Asynchronous(), Script((Act(long, (), 4, {"here": kept}), Act()))) is None
     # Before the write nothing can survive, whatever a script says.

@@ -9,8 +9,8 @@ from itertools import islice
 import pytest
 
 from dmtable.errors import DmtableError
+from dmtable.sim.breach import Flaw
 from dmtable.sim.explorer import Statistics
-from dmtable.sim.finding import Flaw
 from dmtable.sim.playback import replay
 from dmtable.sim.stack import Stack
 from dmtable.sim.subject import Entered
@@ -50,7 +50,7 @@ def test_a_failure_ends_the_work_and_replays() -> None:
     *statistics, failure = work(subject, units(subject, small=1, seed=0), lambda: False)
     assert isinstance(failure, Failure)
     assert all(isinstance(told, Statistics) for told in statistics)
-    assert failure.finding.flaw is Flaw.ORDER
+    assert failure.breach.flaw is Flaw.ORDER
     again = replay(subject, failure.script)
     assert again is not None
     assert again.flaw is Flaw.ORDER
@@ -63,7 +63,7 @@ def test_seeds_find_defects_and_their_scripts_replay() -> None:
         assert isinstance(failure, Failure)
         again = replay(subject, failure.script)
         assert again is not None
-        assert again.flaw is failure.finding.flaw
+        assert again.flaw is failure.breach.flaw
 
 
 def test_the_stack_of_mds_keeps_what_was_flushed() -> None:
@@ -80,7 +80,7 @@ def test_jobs_share_a_campaign_to_its_first_failure() -> None:
     subject = Reference(Defect.EARLY_CLEAR)
     end = campaign(subject, seed=0, small=1, jobs=2, seconds=60, tell=told.append)
     assert end.failure is not None
-    assert end.failure.finding.flaw is Flaw.DIVERGED
+    assert end.failure.breach.flaw is Flaw.DIVERGED
     assert end.statistics.covered > 0
     assert told
 

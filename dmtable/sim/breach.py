@@ -1,4 +1,4 @@
-"""What a group can be found guilty of, and the error that says so."""
+"""The promises that a group can break."""
 
 from __future__ import annotations
 
@@ -7,7 +7,7 @@ from enum import Enum
 
 
 class Flaw(Enum):
-    """A promise that is not kept."""
+    """The promise that is not kept."""
 
     ORDER = "write order"
     LOST = "durability"
@@ -19,7 +19,7 @@ class Flaw(Enum):
 
 
 @dataclass(frozen=True, slots=True)
-class Finding:
+class Breach:
     """What is wrong, and where it was seen."""
 
     flaw: Flaw
