@@ -65,6 +65,16 @@ class CtrError(ErrnoError):
         self.word = word
 
 
+class CorruptLogError(DmtableError):
+    """A log on a device that cannot be what it should be: `offset` is the byte at fault, from the log's first on."""
+
+    def __init__(self, where: str, offset: int, what: str) -> None:
+        super().__init__(f"{where}, byte {offset}: {what}")
+        self.where = where
+        self.offset = offset
+        self.what = what
+
+
 class IoctlError(ErrnoError):
     """A request to the device-mapper that it refuses, with the number that the ioctl would set.
 

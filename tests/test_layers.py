@@ -16,6 +16,7 @@ LAYERS = [
     "sim",
     "checks",
     "targets",
+    "dirtylog",
     "core",
     "language",
     "io",

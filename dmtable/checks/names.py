@@ -12,7 +12,7 @@ from dmtable.language.tree import Line, Span
 from dmtable.targets.unemulated import NAMES
 
 _ONLY_IN_LINUX = frozenset(
-    {"cache", "clone", "dust", "ebs", "era", "integrity", "unstriped", "vdo", "verity", "writecache", "zoned"}
+    {"cache", "clone", "ebs", "era", "integrity", "unstriped", "vdo", "verity", "writecache", "zoned"}
 )
 _CLOSE_ENOUGH = 0.7
 

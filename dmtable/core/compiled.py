@@ -21,7 +21,7 @@ from collections.abc import Callable, Iterable
 from dataclasses import dataclass
 from functools import partial
 
-from dmtable.core.extents import Backend, ExtentMap, Piece
+from dmtable.core.extents import Backend, ExtentMap, Piece, Shortcut
 from dmtable.io.device import BlockDevice, Buffer
 from dmtable.runtime.runtime import Condition
 from dmtable.units import SECTOR_BYTES, SECTOR_SHIFT
@@ -269,6 +269,8 @@ def _on_pieces(cut: Callable[[int, int], Iterable[Piece]], offset: int, length: 
 
 
 def _calls(backend: Backend) -> tuple[Pread, Pwrite]:
+    if isinstance(backend, Shortcut):
+        return backend.pread, backend.pwrite
     if not isinstance(backend, BlockDevice):
         return _reads_nothing, _writes_nothing
     fd = backend.fileno()

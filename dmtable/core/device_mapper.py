@@ -9,7 +9,7 @@ import errno
 import os
 import re
 from collections import deque
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator, Sequence
 from contextlib import suppress
 
 from dmtable.core.devices import MAX_MINOR, DeviceTable, DmDev, Lookup, Number, read_number
@@ -18,6 +18,7 @@ from dmtable.core.md_context import MdContext
 from dmtable.core.registry import Registry
 from dmtable.core.stack import Stack
 from dmtable.core.table import Lines, LiveTable, TableRefused, no_targets
+from dmtable.core.target import Target
 from dmtable.errors import DeviceLookupError, IoctlError, NoLiveTableError, UsageError
 from dmtable.io.device import BlockDevice
 from dmtable.language.parser import parse
@@ -117,18 +118,17 @@ class DeviceMapper:
     def close(self) -> None:
         """Removes every md, users or not, and closes what was opened below the root. I/O in flight ends first."""
         mds = list(self)
-        with self._names:
-            tables = [table for md in mds for table in (md.live, md.inactive) if table is not None]
-            for md in mds:
-                md.hold_io()
-                md.live = md.inactive = None
-            self._mds.clear()
-        for md in mds:
-            # Bios that wait, for this md or for one above, find no table any more and fail.
-            md.end()
+        # The suspended ones first: what waits for them fails now, or it would keep those above from coming to rest.
+        tables = self._end(md for md in mds if md.suspended)
+        running = self._live_targets(mds)
+        for target in running:
+            target.presuspend()
+        tables += self._end(mds)
         for md in mds:
             self._stack.retire_maps(md)
             md.wait_idle()
+        for target in running:
+            target.postsuspend()
         for table in tables:
             table.destroy()
         self._devices.close()
@@ -242,12 +242,19 @@ class DeviceMapper:
                 md.deferred_remove = True
                 return
         with md.changing:
+            targets = [] if md.suspended else self._live_targets([md])
             try:
+                for target in targets:
+                    target.presuspend()
                 self._suspend_io(md)
             except BaseException:
                 # Whoever waits may be interrupted; then the md goes on as it was.
+                for target in targets:
+                    target.presuspend_undo()
                 md.stay()
                 raise
+            for target in targets:
+                target.postsuspend()
             self._drop(md)
 
     def by_uuid(self, uuid: str) -> MappedDevice | None:
@@ -298,8 +305,8 @@ class DeviceMapper:
 
     # Inside.
 
-    def _refuse(self, number: int, *lines: str) -> IoctlError:
-        log = [f"device-mapper: {line}" for line in lines]
+    def _refuse(self, number: int, *lines: str, before: Sequence[str] = ()) -> IoctlError:
+        log = [f"device-mapper: {line}" for line in (*before, *lines)]
         self.klog.extend(log)
         return IoctlError(number, lines[0], log)
 
@@ -315,7 +322,8 @@ class DeviceMapper:
         except TableRefused as error:
             refusal = error.refusal
             table_line = f"table: {md.dm_dev.name}: {refusal.text}"
-            raise self._refuse(refusal.errno, table_line, "ioctl: error adding target to table") from error
+            load_line = "ioctl: error adding target to table"
+            raise self._refuse(refusal.errno, table_line, load_line, before=refusal.log) from error
         if not len(table):
             refusal = no_targets()
             raise self._refuse(refusal.errno, f"ioctl: {refusal.text}")
@@ -332,19 +340,39 @@ class DeviceMapper:
 
     def _suspend(self, md: MappedDevice, noflush: bool) -> None:
         md.keeps_given_back = noflush
-        if md.live is not None:
-            for target in md.live.stateful_targets():
-                target.presuspend()
+        targets = self._live_targets([md])
         try:
+            for target in targets:
+                target.presuspend()
             self._suspend_io(md)
         except BaseException:
             # Whoever waits may be interrupted; then the md goes on as it was.
+            for target in targets:
+                target.presuspend_undo()
             md.release_io()
             raise
-        if md.live is not None:
-            for target in md.live.stateful_targets():
-                target.postsuspend()
+        for target in targets:
+            target.postsuspend()
         md.suspended = True
+
+    def _live_targets(self, mds: Iterable[MappedDevice]) -> list[Target]:
+        """The targets of live tables that care for suspend and resume."""
+        return [target for md in mds if md.live is not None for target in md.live.stateful_targets()]
+
+    def _end(self, mds: Iterable[MappedDevice]) -> list[LiveTable]:
+        """These mds exist no more, and I/O that waits for them fails. Returns their tables: I/O may be inside."""
+        tables: list[LiveTable] = []
+        ended = [md for md in mds if self._mds.get(md.name) is md]
+        with self._names:
+            for md in ended:
+                md.hold_io()
+                tables += (table for table in (md.live, md.inactive) if table is not None)
+                md.live = md.inactive = None
+                del self._mds[md.name]
+        for md in ended:
+            # Bios that wait, for this md or for one above, find no table any more and fail.
+            md.end()
+        return tables
 
     def _put_back(self, md: MappedDevice, table: LiveTable) -> None:
         """Returns a table to the inactive slot, unless another was loaded meanwhile."""

@@ -13,7 +13,7 @@ from dataclasses import dataclass, replace
 from math import lcm
 from typing import TypeVar
 
-from dmtable.core.extents import Backend, ExtentMap, Piece, Stripes, extent_sector, leg_sector
+from dmtable.core.extents import Backend, ExtentMap, Piece, Shortcut, Stripes, extent_sector, leg_sector
 from dmtable.core.paper import Layer, OpaqueDevice
 from dmtable.errors import DmtableError
 from dmtable.io.constant import ERROR, ZERO
@@ -180,7 +180,9 @@ def _rows(side: _Side, count: int) -> Iterator[tuple[Backend, int, int]]:
 
 
 def _pieces(backend: Backend, at: int, count: int) -> Iterable[Piece]:
-    return backend.pieces(at, count) if isinstance(backend, Stripes) else [(backend, at, count)]
+    if isinstance(backend, Stripes):
+        return backend.pieces(at, count)
+    return [(None if isinstance(backend, Shortcut) else backend, at, count)]
 
 
 def _refined(

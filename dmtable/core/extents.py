@@ -13,7 +13,7 @@ from dataclasses import dataclass
 from itertools import islice
 
 from dmtable.io.constant import ERROR
-from dmtable.io.device import BlockDevice
+from dmtable.io.device import BlockDevice, Buffer
 from dmtable.units import SECTOR_SHIFT
 
 _DEEPEST_NESTING = 32
@@ -96,8 +96,20 @@ def extent_sector(at: int, leg: int, chunk: int, stripe: int) -> int:
     return row * stripe + leg * chunk + within
 
 
-Backend = BlockDevice | Stripes | None
-"""What a row of an ExtentMap leads to; None where the mapping is not static."""
+@dataclass(frozen=True, slots=True, eq=False)
+class Shortcut:
+    """How a target that is not static does its most frequent I/O at once, without bios. Offsets are bytes of the line.
+
+    Either does all of it, or b"" and 0 say that it must take the bios' way. It may block as a device may, never
+    on another md, and raises OSError where the I/O is over and has failed.
+    """
+
+    pread: Callable[[int, int], bytes]
+    pwrite: Callable[[Buffer, int], int]
+
+
+Backend = BlockDevice | Stripes | Shortcut | None
+"""What a row of an ExtentMap leads to; the mapping is static where that is neither a shortcut nor None."""
 
 
 class ExtentMap:
@@ -157,14 +169,14 @@ class ExtentMap:
             if isinstance(backend, Stripes):
                 yield from backend.leg_ranges(at, here)
             else:
-                yield backend, at, here
+                yield None if isinstance(backend, Shortcut) else backend, at, here
 
     def _pieces(self, sector: int, count: int) -> Iterator[Piece]:
         for backend, at, here in self.rows(sector, count):
             if isinstance(backend, Stripes):
                 yield from backend.pieces(at, here)
             else:
-                yield backend, at, here
+                yield None if isinstance(backend, Shortcut) else backend, at, here
 
 
 def _leaves(backends: Iterable[Backend]) -> tuple[BlockDevice | None, ...]:
@@ -174,7 +186,8 @@ def _leaves(backends: Iterable[Backend]) -> tuple[BlockDevice | None, ...]:
             for leg, _offset in backend.legs:
                 found.update((id(leaf), leaf) for leaf in (leg.leaves if isinstance(leg, ExtentMap) else (leg,)))
         else:
-            found[id(backend)] = backend
+            leaf = None if isinstance(backend, Shortcut) else backend
+            found[id(leaf)] = leaf
     return tuple(found.values())
 
 
@@ -239,9 +252,9 @@ class ExtentMapBuilder:
             self._row(backend, at - start, here)
             start += here
 
-    def add_dynamic(self, length: int) -> None:
+    def add_dynamic(self, length: int, shortcut: Shortcut | None = None) -> None:
         """Adds sectors whose way only the target knows."""
-        self._row(None, 0, length)
+        self._row(shortcut, -self._starts[-1] if shortcut else 0, length)
 
     def build(self) -> ExtentMap:
         slots = array("H", self._slots) if len(self._backends) <= 0x10000 else self._slots
@@ -278,6 +291,13 @@ class ExtentMapBuilder:
             self._starts.append(start + length)
             self._deltas.append(delta)
             self._slots.append(slot)
+
+
+def whole_device(below: BlockDevice | ExtentMap | None, offset: int, length: int) -> tuple[BlockDevice, int] | None:
+    """(device, its first sector) where sectors of a lower device lie in one piece on one that is no md, else None."""
+    rows = list(islice(_below(below, offset, length), 2))
+    backend, at, _ = rows[0]
+    return (backend, at) if len(rows) == 1 and isinstance(backend, BlockDevice) else None
 
 
 def _below(below: BlockDevice | ExtentMap | None, offset: int, length: int) -> Iterator[tuple[Backend, int, int]]:

@@ -250,7 +250,8 @@ def _flatten(device: BlockDevice) -> BlockDevice | ExtentMap:
 
 
 def _refused(refusal: Refusal) -> IoctlError:
-    return IoctlError(refusal.errno, refusal.text, [f"device-mapper: table: {refusal.text}"])
+    lines = (*refusal.log, f"table: {refusal.text}")
+    return IoctlError(refusal.errno, refusal.text, [f"device-mapper: {line}" for line in lines])
 
 
 def _no_io() -> OSError:

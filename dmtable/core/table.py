@@ -195,7 +195,7 @@ class LiveTable:
                 continue
             extents = piece.extents()
             if extents is None:
-                builder.add_dynamic(piece.length)
+                builder.add_dynamic(piece.length, piece.shortcut(flatten))
             else:
                 for extent in extents:
                     builder.add(extent)

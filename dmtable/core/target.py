@@ -11,7 +11,7 @@ from typing import Any, ClassVar, Protocol, Self
 
 from dmtable.core.bio import Bio
 from dmtable.core.devices import DmDev, Lookup
-from dmtable.core.extents import AnyExtent
+from dmtable.core.extents import AnyExtent, Flatten, Shortcut
 from dmtable.errors import IoctlError
 from dmtable.language.diagnostics import Finding
 from dmtable.runtime.runtime import Runtime
@@ -148,6 +148,10 @@ class Target(ABC):
         """The md is about to suspend: I/O is still coming."""
         return
 
+    def presuspend_undo(self) -> None:
+        """The md does not suspend after all; `presuspend` may not have come to its end, or to this target."""
+        return
+
     def postsuspend(self) -> None:
         """The md is suspended: no I/O is in flight."""
         return
@@ -166,4 +170,12 @@ class Target(ABC):
 
     def extents(self) -> Iterable[AnyExtent] | None:
         """The static mapping, in order and without holes; None where `map` must see each bio."""
+        return None
+
+    def shortcut(self, flatten: Flatten) -> Shortcut | None:
+        """Where there is no static mapping: a quick way for what `map` would do with most bios, if there is one.
+
+        It may use devices that `flatten` leads to, which stay as they are for as long as the shortcut is in use, and
+        no others. What it serves `map` and `end_io` do not see.
+        """
         return None

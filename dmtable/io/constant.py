@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import errno
 import os
+from collections.abc import Iterable
 
 from dmtable.io.device import BlockDevice, Buffer
 
@@ -36,6 +37,9 @@ class ZeroDevice(BlockDevice):
 
     def write_zeroes(self, offset: int, length: int) -> None:
         pass
+
+    def data_ranges(self, offset: int, length: int) -> Iterable[tuple[int, int]]:
+        return ()
 
     def close(self) -> None:
         pass

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from abc import ABC, abstractmethod
+from collections.abc import Iterable
 
 from dmtable.units import SECTOR_BYTES
 
@@ -53,6 +54,14 @@ class BlockDevice(ABC):
         buffer = bytearray(length)
         self.pread_into(buffer, offset)
         return bytes(buffer)
+
+    def data_ranges(self, offset: int, length: int) -> Iterable[tuple[int, int]]:
+        """(offset, length) of what may hold anything in a range, in order; what lies between reads as zeroes.
+
+        The answer holds for the moment in which it is given. A device that knows no holes says: all of it.
+        """
+        if length:
+            yield offset, length
 
     def fileno(self) -> int | None:
         """A descriptor on which os.pread and os.pwrite do what the methods here do; None where there is more to it.

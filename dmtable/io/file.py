@@ -8,6 +8,7 @@ import mmap
 import os
 import stat
 import struct
+from collections.abc import Iterator
 from functools import cache
 from typing import TYPE_CHECKING, Any
 
@@ -21,6 +22,7 @@ _BLKSSZGET, _BLKDISCARD, _BLKZEROOUT = 0x1268, 0x1277, 0x127F
 _KEEP_SIZE, _PUNCH_HOLE, _ZERO_RANGE = 0x01, 0x02, 0x10
 _UNSUPPORTED = (errno.EOPNOTSUPP, errno.ENOSYS, errno.ENOTTY, errno.EINVAL)
 _ZERO_CHUNK = bytes(1 << 20)
+_HOLE_GRAIN = 64 << 10
 
 
 class FileDevice(BlockDevice):
@@ -93,11 +95,37 @@ class FileDevice(BlockDevice):
         self._check_writable(offset, length)
         if length == 0 or self._range_ioctl(_BLKZEROOUT, offset, length):
             return
-        for mode in (_ZERO_RANGE | _KEEP_SIZE, _PUNCH_HOLE | _KEEP_SIZE):
+        # A hole first, as the loop device does: zeroes take no space.
+        for mode in (_PUNCH_HOLE | _KEEP_SIZE, _ZERO_RANGE | _KEEP_SIZE):
             if self._fallocate(mode, offset, length):
                 return
         for at in range(offset, offset + length, len(_ZERO_CHUNK)):
             self.pwrite(_ZERO_CHUNK[: offset + length - at], at)
+
+    def data_ranges(self, offset: int, length: int) -> Iterator[tuple[int, int]]:
+        """The file's own holes; a file system without any, and a block device, say that all is data.
+
+        What is behind data in the same 64 KiB counts as data. SEEK_HOLE would tell more, but looks at every page
+        up to the next hole, be it at the end of the file; SEEK_DATA in data is answered at once.
+        """
+        at, end = offset, offset + length
+        status = os.fstat(self._fd)
+        if self.is_block or status.st_blocks * SECTOR_BYTES >= status.st_size:
+            yield offset, length
+            return
+        # Behind its end a file seems to be a hole, where a read fails.
+        if end > status.st_size:
+            raise OSError(errno.EIO, os.strerror(errno.EIO), self.path)
+        data_from = at
+        while at < end:
+            found = self._next_data(at, end)
+            if found > at:
+                if at > data_from:
+                    yield data_from, at - data_from
+                data_from = found
+            at = min(found + _HOLE_GRAIN - found % _HOLE_GRAIN, end)
+        if end > data_from:
+            yield data_from, end - data_from
 
     def close(self) -> None:
         if self._fd >= 0:
@@ -110,6 +138,16 @@ class FileDevice(BlockDevice):
         # A file would grow.
         if offset < 0 or offset + length > self.size_bytes:
             raise OSError(errno.EIO, os.strerror(errno.EIO), self.path)
+
+    def _next_data(self, at: int, end: int) -> int:
+        try:
+            return min(os.lseek(self._fd, at, os.SEEK_DATA) & -SECTOR_BYTES, end)
+        except OSError as error:
+            if error.errno == errno.ENXIO:
+                return end
+            if error.errno in _UNSUPPORTED:
+                return at
+            raise
 
     def _probe_block_size(self) -> int:
         if not self.is_block:

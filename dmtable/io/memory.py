@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import errno
 import os
+from collections.abc import Iterator
 
 from dmtable.io.device import BlockDevice, Buffer
 from dmtable.units import SECTOR_BYTES
@@ -69,6 +70,20 @@ class MemoryDevice(BlockDevice):
             elif (page := self._pages.get(number)) is not None:
                 page[at : at + count] = bytes(count)
             offset += count
+
+    def data_ranges(self, offset: int, length: int) -> Iterator[tuple[int, int]]:
+        self._bound(offset, length)
+        end = offset + length
+        begin: int | None = None
+        for number in range(offset // _PAGE_BYTES, -(-end // _PAGE_BYTES)):
+            at = max(number * _PAGE_BYTES, offset)
+            if number in self._pages:
+                begin = at if begin is None else begin
+            elif begin is not None:
+                yield begin, at - begin
+                begin = None
+        if begin is not None:
+            yield begin, end - begin
 
     def close(self) -> None:
         self._pages.clear()

@@ -40,12 +40,14 @@ class Refusal:
     """How the kernel says no: a positive errno and its literal log text behind `device-mapper: table: M:m: `.
 
     `at_limits` marks the refusals of the last step, when all lines stand and the queue limits are
-    calculated; they come after those of every constructor.
+    calculated; they come after those of every constructor. `log` holds what the kernel writes before,
+    behind `device-mapper: `, as where a part of a target says what it dislikes.
     """
 
     errno: int
     text: str
     at_limits: bool = False
+    log: tuple[str, ...] = ()
 
 
 def refused(target: str, errno: int, text: str) -> Refusal:

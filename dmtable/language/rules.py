@@ -398,6 +398,114 @@ REPLICATOR_WORD_ORDER = _note(
     "the kernel's dirty log takes the device before the region size; the slides print them the other way round",
     "nothing: both orders are read",
 )
+MIRROR_LOG_COUNT = _error(
+    "DM441",
+    "number of the dirty log's words is off",
+    "a mirror begins with the name of its dirty log, the number of the log's words, and the words",
+    "write `mirror core 1 SIZE …` or `mirror disk 2 DEVICE SIZE …`",
+)
+MIRROR_COUNT = _error(
+    "DM442",
+    "invalid number of legs",
+    "behind the dirty log stands how many pairs of device and offset follow",
+    "write a number from 2 to 9",
+)
+MIRROR_LEGS = _error(
+    "DM443",
+    "fewer legs than said",
+    "behind the number of legs stand so many pairs of device and offset",
+    "add devices, or correct the number of legs",
+)
+MIRROR_OFFSET = _error(
+    "DM444",
+    "offset of a leg is not a number of sectors",
+    "each device is followed by its first sector, in decimal digits",
+    "write the offset in sectors, in plain decimal digits",
+)
+MIRROR_FEATURE_COUNT = _error(
+    "DM445",
+    "number of features does not match the features",
+    "behind the legs stands how many features follow, and then exactly these",
+    "correct the number, or the features",
+)
+MIRROR_FEATURE = _error(
+    "DM446",
+    "unknown feature",
+    "a mirror knows handle_errors and keep_log",
+    "write handle_errors, with keep_log or without",
+)
+MIRROR_KEEP_LOG = _error(
+    "DM447",
+    "keep_log without handle_errors",
+    "keep_log says what becomes of writes that handle_errors would hold back",
+    "write `2 handle_errors keep_log`",
+)
+DIRTY_LOG_KIND = _error(
+    "DM461",
+    "unknown type of dirty log",
+    "the kernel finds a dirty log by its exact name, and loads the module dm-log-NAME when it has none",
+    "write core or disk",
+)
+DIRTY_LOG_COUNT = _error(
+    "DM462",
+    "wrong number of words for this dirty log",
+    "core takes a region size, disk a device before it; both take one of sync and nosync behind it",
+    "write `core 1 SIZE`, `disk 2 DEVICE SIZE`, or one more with sync or nosync",
+)
+DIRTY_LOG_SYNC = _error(
+    "DM463",
+    "word is neither sync nor nosync",
+    "the last word of a dirty log says whether all regions are taken for out of sync (sync) or in sync (nosync)",
+    "write sync, nosync, or nothing to go by what the log says",
+)
+REGION_SIZE = _error(
+    "DM464",
+    "invalid region size",
+    "a region is a power of two of sectors, at least 2 and at most the length of the line",
+    "write a power of two; 1024 sectors are 512 KiB",
+)
+LOG_DEVICE_SMALL = _error(
+    "DM465",
+    "log device is too small",
+    "a disk log needs 1,024 bytes and one bit for each region, in whole logical blocks",
+    "use a larger device or a larger region size",
+)
+FAULT_OFFSET = _error(
+    "DM481",
+    "offset of flakey, delay or dust is not a number of sectors",
+    "behind a device stands its first sector, in decimal digits",
+    "write the offset in sectors, in plain decimal digits",
+)
+DELAY_TIME = _error(
+    "DM482",
+    "delay is not a number of milliseconds",
+    "delay's words come in threes: a device, its first sector, and how many milliseconds a request waits",
+    "write the milliseconds in plain decimal digits; 0 is no delay",
+)
+FLAKEY_INTERVALS = _error(
+    "DM483",
+    "invalid up or down interval",
+    "flakey works for the first number of seconds and fails for the second, in turn, from the loading of the table on",
+    "write two numbers of seconds that are not both 0",
+)
+FLAKEY_FEATURES = _error(
+    "DM484",
+    "invalid features of flakey",
+    "behind the intervals stand the number of words that follow, and one or two features made of them",
+    "write `1 drop_writes`, `1 error_writes`, or `5 corrupt_bio_byte NTH r|w VALUE FLAGS`",
+)
+DUST_BLOCK = _error(
+    "DM485",
+    "invalid block size of dust",
+    "dust's third word is the size of a block in bytes: a power of two from 512 to 2^30, no longer than the line",
+    "write 512, 1024, 2048, …",
+)
+WRAPS_AT_32_BITS = _warning(
+    "DM486",
+    "number of more than 32 bits",
+    "the kernel takes this number modulo 2^32",
+    "write a number below 2^32",
+)
 
 # DM5: units and habits
 

@@ -11,10 +11,10 @@ from dmtable.core.bio import Bio
 from dmtable.core.devices import DmDev, Lookup
 from dmtable.core.extents import Extent
 from dmtable.core.target import Area, Context, DeviceRange, MapResult, Params, StatusKind, Target
+from dmtable.core.words import device_findings, sector_findings
 from dmtable.language import rules
 from dmtable.language.diagnostics import Finding, refused
 from dmtable.language.numbers import scan_sector
-from dmtable.targets.words import device_findings, sector_findings
 
 
 @dataclass(frozen=True, slots=True)

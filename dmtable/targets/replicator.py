@@ -31,10 +31,10 @@ from typing import NoReturn, Self
 
 from dmtable.core.devices import Lookup
 from dmtable.core.target import Params
+from dmtable.core.words import device_findings
 from dmtable.language import rules
 from dmtable.language.diagnostics import Finding, Refusal, Rule, refused
 from dmtable.language.numbers import is_decimal
-from dmtable.targets.words import device_findings
 
 _MAX_DIGITS = 20
 """2^64 has as many; no number of a replicator is larger."""

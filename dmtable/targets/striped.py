@@ -12,10 +12,10 @@ from dmtable.core.bio import Bio
 from dmtable.core.devices import DmDev, Lookup
 from dmtable.core.extents import StripedExtent
 from dmtable.core.target import Area, Context, DeviceRange, MapResult, Params, StatusKind, Target
+from dmtable.core.words import device_findings, sector_findings
 from dmtable.language import rules
 from dmtable.language.diagnostics import Finding, Refusal, Rule, refused
 from dmtable.language.numbers import is_decimal, kstrtouint, scan_sector
-from dmtable.targets.words import device_findings, sector_findings
 
 _PAGE_SECTORS = 8
 

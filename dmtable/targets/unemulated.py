@@ -41,10 +41,7 @@ def _one_of(*counts: int) -> Callable[[int], bool]:
 
 _KNOWN = {
     "crypt": _Known((1, 24, 0), _at_least(5), "Not enough arguments"),
-    "delay": _Known((1, 3, 0), _one_of(3, 6, 9), "Requires exactly 3, 6 or 9 arguments"),
-    "flakey": _Known((1, 5, 0), _at_least(4), "Invalid argument count"),
     "log-writes": _Known((1, 1, 0), _at_least(2), "Invalid argument count"),
-    "mirror": _Known((1, 14, 0), _at_least(2), "Insufficient mirror log arguments"),
     "multipath": _Known((1, 14, 0), _at_least(1), "invalid number of feature args"),
     "raid": _Known((1, 15, 1), _at_least(1), "No arguments"),
     "snapshot": _Known((1, 16, 0), _at_least(4), "requires 4 or more arguments"),

@@ -17,6 +17,7 @@ from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
     from dmtable.testing.contracts.block_device import BlockDeviceContract as BlockDeviceContract
+    from dmtable.testing.contracts.dirty_log import DirtyLogContract as DirtyLogContract
     from dmtable.testing.contracts.model import Origin as Origin
     from dmtable.testing.contracts.target import TargetContract as TargetContract
     from dmtable.testing.contracts.target_words import Example as Example
@@ -42,6 +43,7 @@ if TYPE_CHECKING:
 
 _HOME = {
     "BlockDeviceContract": "dmtable.testing.contracts.block_device",
+    "DirtyLogContract": "dmtable.testing.contracts.dirty_log",
     "Origin": "dmtable.testing.contracts.model",
     "TargetContract": "dmtable.testing.contracts.target",
     "Example": "dmtable.testing.contracts.target_words",

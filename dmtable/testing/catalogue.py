@@ -1,4 +1,4 @@
-"""Every kind of damage: a function each, named after what it does, beside the rule of `check` that it breaks.
+"""Kinds of damage: a function each, named after what it does, beside the rule of `check` that it breaks.
 
 The rules that none can break: DM004 is about bytes that are no text, DM202 and DM210 about files and mds that a table
 alone does not have.
@@ -8,9 +8,21 @@ from __future__ import annotations
 
 from hypothesis import strategies as st
 
-from dmtable.testing.draft import CHUNK, COUNT, DEVICE, LENGTH, MD, OFFSET, START, TARGET, Draft, damage, paths
-from dmtable.testing.draft import DAMAGES as DAMAGES
-from dmtable.testing.valid_tables import DeviceSet, NamedDevice
+from dmtable.testing.draft import (
+    CHUNK,
+    COUNT,
+    DEVICE,
+    LENGTH,
+    MD,
+    OFFSET,
+    START,
+    TARGET,
+    Draft,
+    damage,
+    large_block,
+    paths,
+)
+from dmtable.testing.valid_tables import DeviceSet
 
 _WIDE = 1 << 64
 
@@ -124,7 +136,7 @@ def _target_of_the_kernel_only(draw: st.DrawFn, draft: Draft) -> None:
 
 @damage("DM108")
 def _words_of_a_kernel_target(draw: st.DrawFn, draft: Draft) -> None:
-    draft.row[TARGET:] = draw(st.sampled_from([["snapshot-origin"], ["mirror", "core"], ["thin", "/dev/sda"]]))
+    draft.row[TARGET:] = draw(st.sampled_from([["snapshot-origin"], ["multipath"], ["thin", "/dev/sda"]]))
 
 
 @damage("DM109", place="earlier")
@@ -137,12 +149,7 @@ def _lines_swapped(draw: st.DrawFn, draft: Draft) -> None:
 
 def _needs_blocks(devices: DeviceSet) -> bool:
     unit = devices.block_sectors
-    return unit > 1 and _large_block(devices).sectors >= 2 * unit
-
-
-def _large_block(devices: DeviceSet) -> NamedDevice:
-    """The device with the largest logical block, among these the largest."""
-    return max(devices.devices, key=lambda device: (device.block_sectors, device.sectors))
+    return unit > 1 and large_block(devices).sectors >= 2 * unit
 
 
 @damage("DM201", on="linear")
@@ -182,7 +189,7 @@ def _stripe_too_large(draw: st.DrawFn, draft: Draft) -> None:
 
 @damage("DM206", "DM211", on="linear", needs=_needs_blocks)
 def _offset_inside_a_block(draw: st.DrawFn, draft: Draft) -> None:
-    device = _large_block(draft.devices)
+    device = large_block(draft.devices)
     del draft.rows[draft.at + 1 :]
     blocks = device.sectors // draft.unit
     length = draw(st.integers(1, blocks - 1))
@@ -208,7 +215,7 @@ def _device_in_hexadecimal(draw: st.DrawFn, draft: Draft) -> None:
 
 @damage("DM211", needs=_needs_blocks)
 def _end_inside_a_block(draw: st.DrawFn, draft: Draft) -> None:
-    device = _large_block(draft.devices)
+    device = large_block(draft.devices)
     draft.append(draft.unit, "linear", device.path, 0)
     draft.append(draft.unit * draw(st.integers(0, 9)) + draw(st.integers(1, draft.unit - 1)), "zero")
     draft.at = len(draft.rows) - 1
@@ -357,10 +364,10 @@ def _offset_of_a_stripe_is_no_number(draw: st.DrawFn, draft: Draft) -> None:
     draft.row[_leg(draw, draft) + 1] = draw(st.sampled_from(_NO_SECTORS))
 
 
-@damage("DM418", place="last", needs=lambda devices: _large_block(devices).sectors >= 3 * devices.block_sectors)
+@damage("DM418", place="last", needs=lambda devices: large_block(devices).sectors >= 3 * devices.block_sectors)
 def _chunk_of_an_odd_size(draw: st.DrawFn, draft: Draft) -> None:
     chunk = 3 * draft.unit
-    draft.replace(2 * chunk, "striped", 2, chunk, *[_large_block(draft.devices).path, 0] * 2)
+    draft.replace(2 * chunk, "striped", 2, chunk, *[large_block(draft.devices).path, 0] * 2)
 
 
 @damage("DM421", on="zero")
@@ -411,16 +418,16 @@ def _region_size_before_the_device(draw: st.DrawFn, draft: Draft) -> None:
 
 @damage("DM501", "DM205", place="last", needs=lambda devices: _needs_bytes(devices))
 def _offset_in_bytes(draw: st.DrawFn, draft: Draft) -> None:
-    size = _large_block(draft.devices).sectors
+    size = large_block(draft.devices).sectors
     first, last = _sure_to_be_bytes(draft.devices)
     offset = draft.unit * draw(st.integers(first, last))
-    draft.replace(draft.unit, "linear", _large_block(draft.devices).path, offset * 512)
+    draft.replace(draft.unit, "linear", large_block(draft.devices).path, offset * 512)
     assert offset * 512 >= size
 
 
 def _sure_to_be_bytes(devices: DeviceSet) -> tuple[int, int]:
     """The first and last block of a device that lie on it, and behind its end where bytes are given for sectors."""
-    unit, size = devices.block_sectors, _large_block(devices).sectors
+    unit, size = devices.block_sectors, large_block(devices).sectors
     return max(-(-size // (512 * unit)), 1), size // unit - 1
 
 
@@ -431,7 +438,7 @@ def _needs_bytes(devices: DeviceSet) -> bool:
 
 @damage("DM502", "DM205", place="last")
 def _length_in_bytes(draw: st.DrawFn, draft: Draft) -> None:
-    device = _large_block(draft.devices)
+    device = large_block(draft.devices)
     length = draft.unit * draw(st.integers(1, device.sectors // draft.unit))
     draft.replace(length * 512, "linear", device.path, device.sectors - length)
 

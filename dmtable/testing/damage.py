@@ -14,8 +14,10 @@ from dataclasses import dataclass
 
 from hypothesis import strategies as st
 
+import dmtable.testing.catalogue
+import dmtable.testing.kernel_catalogue  # noqa: F401  both fill DAMAGES
 from dmtable.errors import UsageError
-from dmtable.testing.catalogue import DAMAGES as DAMAGES
+from dmtable.testing.draft import DAMAGES as DAMAGES
 from dmtable.testing.draft import LENGTH, MD, Damage, Draft, paths
 from dmtable.testing.replicators import replicators
 from dmtable.testing.valid_tables import TARGETS, Devices, DeviceSet, check_mix, devices_of, layouts, lines, tokens

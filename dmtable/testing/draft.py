@@ -7,7 +7,7 @@ from dataclasses import dataclass, field
 
 from hypothesis import strategies as st
 
-from dmtable.testing.valid_tables import DeviceSet
+from dmtable.testing.valid_tables import DeviceSet, NamedDevice
 
 MD = "vol"
 """The md that damaged tables are for, which they must not name."""
@@ -77,7 +77,7 @@ def _always(_devices: DeviceSet) -> bool:
 
 
 DAMAGES: dict[str, Damage] = {}
-"""Every kind of damage, by name; filled by `catalogue`."""
+"""Every kind of damage, by name; filled by `catalogue` and `kernel_catalogue`."""
 
 
 def damage(
@@ -97,3 +97,8 @@ def damage(
 def paths(devices: DeviceSet) -> st.SearchStrategy[str]:
     """Draws the path of one of the devices."""
     return st.sampled_from([device.path for device in devices.devices])
+
+
+def large_block(devices: DeviceSet) -> NamedDevice:
+    """The device with the largest logical block, among these the largest."""
+    return max(devices.devices, key=lambda device: (device.block_sectors, device.sectors))

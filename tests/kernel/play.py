@@ -71,6 +71,7 @@ class _Player:
             "write": self._write,
             "digest": self._digest,
             "dump": self._dump,
+            "poke": self._poke,
         }
 
     def answer(self, step: list[Any]) -> Answer:
@@ -157,6 +158,12 @@ class _Player:
     def _dump(self, disk: str, sector: int, count: int) -> Answer:
         begin = sector * SECTOR_BYTES
         return {"hex": self._disks.path(disk).read_bytes()[begin : begin + count * SECTOR_BYTES].hex()}
+
+    def _poke(self, disk: str, sector: int, content: str) -> Answer:
+        with open(self._disks.path(disk), "r+b") as file:
+            file.seek(sector * SECTOR_BYTES)
+            file.write(bytes.fromhex(content))
+        return {}
 
     @contextmanager
     def _opened(self, name: str) -> Iterator[MdFile]:

@@ -1,4 +1,4 @@
-"""What any block device and any target must do: inherit a contract in a test class, and pytest runs its checks.
+"""What any block device, target or dirty log must do: inherit a contract in a test class, and pytest runs its checks.
 
 Needs pytest and hypothesis, which the extra `dmtable[testing]` brings.
 """
@@ -9,6 +9,7 @@ from dmtable.testing.extra import needs_extra
 
 with needs_extra("the contracts"):
     from dmtable.testing.contracts.block_device import BlockDeviceContract as BlockDeviceContract
+    from dmtable.testing.contracts.dirty_log import DirtyLogContract as DirtyLogContract
     from dmtable.testing.contracts.model import Origin as Origin
     from dmtable.testing.contracts.target import TargetContract as TargetContract
     from dmtable.testing.contracts.target_words import Example as Example

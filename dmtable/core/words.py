@@ -9,7 +9,7 @@ from dmtable.core.devices import Lookup, read_number
 from dmtable.errors import DeviceLookupError, NoLiveTableError, NotBlockDeviceError
 from dmtable.language import rules
 from dmtable.language.diagnostics import Finding, Refusal, Rule
-from dmtable.language.numbers import scan_sector
+from dmtable.language.numbers import scan_sector, scan_u32
 
 _RULE_OF_ERROR = {NotBlockDeviceError: rules.NOT_BLOCK, NoLiveTableError: rules.NO_TABLE_BELOW}
 _RULE_OF_ERRNO = {
@@ -30,6 +30,15 @@ def sector_findings(rule: Rule, word: int, text: str, refusal: Refusal) -> Itera
         yield Finding(rule, f"{text!r} is not a number of sectors", word, how, refusal, fix)
     elif text.lstrip("0") != str(value).lstrip("0"):
         yield Finding(rules.NUMBER_WRAPS, f"{text} is more than 64 bits: the kernel takes it for {value}", word)
+
+
+def u32_findings(rule: Rule, word: int, text: str, what: str, refusal: Refusal) -> Iterator[Finding]:
+    """Judges a word that the kernel reads with `%u`: digits only, and silently modulo 2^32."""
+    value = scan_u32(text)
+    if value is None:
+        yield Finding(rule, f"{text!r} is not {what}", word, refusal=refusal)
+    elif text.lstrip("0") != str(value).lstrip("0"):
+        yield Finding(rules.WRAPS_AT_32_BITS, f"{text} is more than 32 bits: the kernel takes it for {value}", word)
 
 
 def device_findings(
