@@ -5,7 +5,7 @@ here, or merely the process dies, and any choice of old and new versions of the 
 each the remote sites are judged as they stand; then the group is opened on it by the code under proof, comes to rest,
 and is judged again; and the same once more for every moment of that recovery, and of some work beside and behind it.
 
-Five reductions make this cheap. The first three are exact; all are compared with brute force at two writes:
+Five reductions make this cheap. The first three are exact; what they leave is compared with brute force at two writes:
 
 1. A crash matters only just before a call that can change a disk, and when all is at rest: between two such calls the
    disks stay as they are, and promises only grow.
