@@ -21,7 +21,7 @@ from dmtable.sim.explorer import Explorer, Flawed, Statistics
 from dmtable.sim.playback import shrink
 from dmtable.sim.script import Script
 from dmtable.sim.subject import Subject
-from dmtable.sim.workload import Workload, any_workload, small_workloads
+from dmtable.sim.workload import Workload, Write, any_workload, small_workloads
 
 _MOST_DEPARTURES = 2
 _MOST_IMAGES = 256
@@ -44,6 +44,8 @@ class Unit:
     departures: int = 0
     """Without a seed: how often an order of turns may leave the ordinary one."""
     seed: int | None = None
+    kin: int = 0
+    """Units of the same number come to many of the same states: whoever explored one has it easy with the others."""
 
     @property
     def weather(self) -> bool:
@@ -85,14 +87,21 @@ def units(subject: Subject, *, small: int, seed: int) -> Iterator[Unit]:
     for number in count(seed):
         yield from islice(thorough, 1)
         drawn = any_workload(subject.device_sectors, Seeded(number), boundary_sectors=subject.boundary_sectors)
-        yield Unit(f"seed {number}", drawn, seed=number)
+        yield Unit(f"seed {number}", drawn, seed=number, kin=number)
 
 
 def _small_units(subject: Subject, small: int, departures: int) -> Iterator[Unit]:
+    places: dict[tuple[tuple[int, int], ...], int] = {}
     for writes in range(1, small + 1):
         for number, workload in enumerate(small_workloads(subject.device_sectors, writes), 1):
             name = f"small workload {number} of {writes} writes, {departures} departures from the ordinary order"
-            yield Unit(name, workload, departures)
+            written = tuple((one.device, one.sector) for ones in workload for one in ones if isinstance(one, Write))
+            yield Unit(name, workload, departures, kin=places.setdefault(written, len(places)))
+
+
+def share_of(all_units: Iterator[Unit], job: int, jobs: int) -> Iterator[Unit]:
+    """What one of so many jobs does; kin stays together."""
+    return (unit for unit in all_units if unit.kin % jobs == job)
 
 
 def work(subject: Subject, share: Iterator[Unit], stopped: Callable[[], bool]) -> Iterator[Statistics | Failure]:
@@ -132,7 +141,7 @@ def campaign(
     stop = context.Event()
     begun, stopped_at = clock.now(), math.inf
     running = [
-        _start(context, subject, islice(units(subject, small=small, seed=seed), job, None, jobs), stop)
+        _start(context, subject, share_of(units(subject, small=small, seed=seed), job, jobs), stop)
         for job in range(jobs)
     ]
     everyone = list(running)

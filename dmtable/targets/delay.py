@@ -118,6 +118,9 @@ class Delay(Target):
             waiting = list(self._waiting)
         self._send(waiting)
 
+    def presuspend_undo(self) -> None:
+        self._may_delay = True
+
     def resume(self) -> None:
         self._may_delay = True
 

@@ -74,10 +74,10 @@ class Legs:
     def default(self) -> Leg:
         return self._default
 
-    @property
-    def others(self) -> list[Leg]:
-        """All but the default leg."""
-        return [leg for leg in self._legs if leg is not self._default]
+    def to_recover(self) -> tuple[Leg, list[Leg]]:
+        """The default leg and all others, as of one moment: another may become the default one at any time."""
+        default = self._default
+        return default, [leg for leg in self._legs if leg is not default]
 
     @property
     def letters(self) -> str:

@@ -58,13 +58,15 @@ class Recovery:
 
         if len(ends) > 1:
             sectors = ends[-1] - begin
-            self._client.copy(self._legs.default.region(begin, sectors), self._others(begin, sectors), copied_all)
+            source, others = self._legs.to_recover()
+            self._client.copy(source.region(begin, sectors), _regions(others, begin, sectors), copied_all)
         else:
             one_by_one()
 
     def _recover_one(self, sector: int, sectors: int, on_done: _OnDone) -> None:
-        source, others = self._legs.default, self._legs.others
-        self._copy(sector, sectors, partial(self._copied, source, others, sector, sectors, on_done))
+        source, others = self._legs.to_recover()
+        on_copied = partial(self._copied, source, others, sector, sectors, on_done)
+        self._copy(source, others, sector, sectors, on_copied)
 
     def _copied(
         self, source: Leg, others: Sequence[Leg], sector: int, sectors: int, on_done: _OnDone, result: CopyResult
@@ -100,7 +102,7 @@ class Recovery:
             else:
                 self._salvage_from(until, end, on_done)
 
-        self._copy(at, until - at, copied)
+        self._copy(*self._legs.to_recover(), at, until - at, copied)
 
     def _salvage_chunk(self, at: int, until: int, on_done: Callable[[], None]) -> None:
         """Copies a chunk page by page up to the first that cannot be read, and zeroes the rest."""
@@ -108,19 +110,23 @@ class Recovery:
 
         def copied(result: CopyResult) -> None:
             if result.read_error:
-                self._client.zero(self._others(at, until - at), lambda _: on_done(), ignore_error=True)
+                _, others = self._legs.to_recover()
+                self._client.zero(_regions(others, at, until - at), lambda _: on_done(), ignore_error=True)
             else:
                 self._salvage_chunk(at + sectors, until, on_done)
 
         if sectors:
-            self._copy(at, sectors, copied)
+            self._copy(*self._legs.to_recover(), at, sectors, copied)
         else:
             on_done()
 
-    def _copy(self, sector: int, sectors: int, on_done: Callable[[CopyResult], None]) -> None:
-        source = self._legs.default.region(sector, sectors)
+    def _copy(
+        self, source: Leg, others: Sequence[Leg], sector: int, sectors: int, on_done: Callable[[CopyResult], None]
+    ) -> None:
         ignore_error = not self._legs.handle_errors
-        self._client.copy(source, self._others(sector, sectors), on_done, ignore_error=ignore_error)
+        destinations = _regions(others, sector, sectors)
+        self._client.copy(source.region(sector, sectors), destinations, on_done, ignore_error=ignore_error)
 
-    def _others(self, sector: int, sectors: int) -> list[Region]:
-        return [leg.region(sector, sectors) for leg in self._legs.others]
+
+def _regions(legs: Sequence[Leg], sector: int, sectors: int) -> list[Region]:
+    return [leg.region(sector, sectors) for leg in legs]

@@ -154,9 +154,7 @@ class Mirrord(Worker):
 
     def clean_all(self) -> None:
         """No write is under way: every region that was marked is called clean, and the log is flushed."""
-        if self._timer is not None:
-            self._timer.cancel()
-            self._timer = None
+        self._disarm()
         self._sweep = self._sweep_wholly = True
         self.wake()
         self.drain()
@@ -169,8 +167,7 @@ class Mirrord(Worker):
 
     def stop(self) -> None:
         """Ends the Worker."""
-        if self._timer is not None:
-            self._timer.cancel()
+        self._disarm()
         self._running.stop()
 
     # A round.
@@ -199,7 +196,6 @@ class Mirrord(Worker):
         with self._lock:
             reads, self._reads = self._reads, []
             writes, self._writes = self._writes, []
-            failures, self._failures = self._failures, []
         if self._events:
             self._events = False
             self._context.event()
@@ -210,6 +206,8 @@ class Mirrord(Worker):
             yield None
         if writes:
             yield from self._write(writes)
+        with self._lock:
+            failures, self._failures = self._failures, []
         for bio in failures:
             self._settle_failure(bio)
 
@@ -247,9 +245,14 @@ class Mirrord(Worker):
             ends = (min((first + number) * size, self._length) for number in range(1, len(regions) + 1))
             self._recovery.recover(first * size, tuple(ends), self._recovered)
         legs = self.legs
-        if not legs.in_sync and self._log.sync_count == self._log.region_count:
+        with self._lock:
+            # The kernel forgives too what no region was told of yet: failures in the queue, and those of flushes.
+            if legs.in_sync or self._failures or self.regions.flush_failed:
+                return
+            if self._log.sync_count < self._log.region_count:
+                return
             legs.forgive()
-            self._context.event()
+        self._context.event()
 
     def _recovered(self, each: Sequence[bool]) -> None:
         self.regions.recovered(each)
@@ -274,10 +277,11 @@ class Mirrord(Worker):
             self._arm()
         try:
             yield from self._log.flushing()
-            self.regions.all_marked()
         except OSError:
             self.log_failed = True
             self.regions.unmark_all()
+        if not self.log_failed:
+            self.regions.all_marked()
         if self.log_failed and self.legs.handle_errors:
             with self._lock:
                 self._failures += everywhere
@@ -310,10 +314,11 @@ class Mirrord(Worker):
             self._write_failed(bio, failed)
 
     def _write_failed(self, bio: Bio, failed: int) -> None:
-        for bit, leg in enumerate(self.legs):
-            if failed >> bit & 1:
-                self.legs.fail(leg, LegError.WRITE)
+        # Together, or the leg might be forgiven between.
         with self._lock:
+            for bit, leg in enumerate(self.legs):
+                if failed >> bit & 1:
+                    self.legs.fail(leg, LegError.WRITE)
             self._failures.append(bio)
         self.wake()
 
@@ -372,6 +377,12 @@ class Mirrord(Worker):
     def _arm(self) -> None:
         if self._timer is None and self.regions.dirty:
             self._timer = self._context.runtime.call_later(SWEEP_SECONDS, self._sweep_is_due)
+
+    def _disarm(self) -> None:
+        # In one step: the timer itself takes it away too, on its own thread.
+        timer, self._timer = self._timer, None
+        if timer is not None:
+            timer.cancel()
 
     def _sweep_is_due(self) -> None:
         self._timer = None

@@ -122,7 +122,7 @@ class RegionHash:
         if region.pending or region.quick:
             return False
         if self.flush_failed and region.state is RegionState.DIRTY:
-            self._set_nosync(region)
+            self._distrust(region)
         return region.state is RegionState.RECOVERING
 
     def delay(self, bio: Bio, number: int) -> bool:
@@ -150,7 +150,7 @@ class RegionHash:
                 if region.quick:
                     region.marked = marked
                 elif self.flush_failed:
-                    self._set_nosync(region)
+                    self._distrust(region)
                 else:
                     del self.dirty[region.number]
                     self.log.clear_region(region.number)
@@ -158,10 +158,9 @@ class RegionHash:
     def mark_nosync(self, number: int) -> list[Bio]:
         """A write to the region failed: its legs differ until it is recovered. Returns writes that waited for that."""
         with self.lock:
-            self.log.set_region_sync(number, False)
             region = self.dirty.get(number) or self._find(number)
             self.recovering.pop(number, None)
-            self._set_nosync(region)
+            self._distrust(region)
             delayed, region.delayed = region.delayed, []
             return delayed
 
@@ -239,7 +238,9 @@ class RegionHash:
             region = self._others[number] = HashedRegion(number, self.state(number))
         return region
 
-    def _set_nosync(self, region: HashedRegion) -> None:
+    def _distrust(self, region: HashedRegion) -> None:
+        # The kernel does not tell its log after a failed flush, and then reads from legs that lack later writes.
+        self.log.set_region_sync(region.number, False)
         region.state = RegionState.NOSYNC
         region.marked = False
         self.dirty.pop(region.number, None)

@@ -14,7 +14,7 @@ from dmtable.sim.explorer import Statistics
 from dmtable.sim.playback import replay
 from dmtable.sim.stack import Stack
 from dmtable.sim.subject import Entered
-from dmtable.sim.torture import Failure, Progress, Unit, campaign, units, work
+from dmtable.sim.torture import Failure, Progress, campaign, share_of, units, work
 from dmtable.sim.world import World
 from tests.proving.reference import Defect, Reference, Replicator
 
@@ -35,6 +35,14 @@ def test_weather_strikes_a_workload_in_many_ways() -> None:
     assert len(scripts(3)) > 4
     assert len(scripts(4)) == 1
     assert not scripts(3) & scripts(5)
+
+
+def test_jobs_share_all_units_and_keep_kin_together() -> None:
+    drawn = list(islice(units(Reference(), small=2, seed=7), 60))
+    shares = [list(share_of(iter(drawn), job, 2)) for job in (0, 1)]
+    assert sorted(map(drawn.index, shares[0] + shares[1])) == list(range(60))
+    assert not {unit.kin for unit in shares[0]} & {unit.kin for unit in shares[1]}
+    assert abs(len(shares[0]) - len(shares[1])) <= 12
 
 
 def test_the_same_seed_is_the_same_work() -> None:

@@ -218,6 +218,33 @@ def test_a_log_that_fails_holds_writes_back_or_is_ignored() -> None:
         assert sectors(machine.legs[0], 0) == (b"x" if state == "done" else b"\0") * SECTOR_BYTES
 
 
+def test_after_a_failed_flush_no_leg_is_read_that_lacks_a_later_write() -> None:
+    for features in ("", " 1 handle_errors", " 2 handle_errors keep_log"):
+        machine = Machine()
+        md = machine.create(features=features)
+        machine.start_write(0, b"o")
+        machine.legs[1].faults = Faults({1: Fault(Ill.ERROR)})
+        flush = Bio(Op.FLUSH, 0, 0)
+        md.submit(flush)
+        machine.world.runtime.pass_time(1.0)
+        assert machine.status() == "7/8 1 AD 3 disk 7:2 A"
+        bio = machine.start_write(0, b"n")
+        assert bio.done == (features != " 1 handle_errors")
+        machine.reload("leg-a", "error")
+        if bio.done:
+            with pytest.raises(OSError, match=os.strerror(errno.EIO)):
+                md.pread(SECTOR_BYTES, 0)
+
+
+def test_a_log_that_failed_once_holds_every_later_write_back() -> None:
+    machine = Machine()
+    machine.create(features=" 1 handle_errors")
+    machine.log.faults = Faults({1: Fault(Ill.ERROR)})
+    bios = [machine.start_write(sector) for sector in (0, 0, 1)]
+    assert not any(bio.done for bio in bios)
+    assert sectors(machine.legs[0], 0, 2) == bytes(2 * SECTOR_BYTES)
+
+
 def test_each_call_fails_once_and_no_leg_is_wrongly_called_in_sync() -> None:
     number = 1
     while True:
