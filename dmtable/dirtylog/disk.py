@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import errno
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterable, Sequence
 from dataclasses import dataclass
 from typing import Self
 
@@ -11,7 +11,7 @@ from bitarray import bitarray
 
 from dmtable.core.bio import Bio, Op
 from dmtable.core.devices import DmDev, Lookup
-from dmtable.core.target import Context, StatusKind
+from dmtable.core.target import Area, Context, StatusKind
 from dmtable.core.words import device_findings
 from dmtable.dirtylog.bitmaps import BitmapLog
 from dmtable.dirtylog.format import BITMAP_OFFSET, MAGIC, VERSION, Header, clean_bits, log_bytes
@@ -51,6 +51,9 @@ class DiskParams(LogParams):
 
     def words(self) -> list[str]:
         return [self.device, str(self.region_size), *self.sync.words]
+
+    def areas(self, length: int) -> Iterable[Area]:
+        yield Area(0, 0, log_bytes(-(-length // self.region_size), SECTOR_BYTES) >> SECTOR_SHIFT)
 
 
 class DiskLog(BitmapLog):

@@ -7,13 +7,13 @@ from __future__ import annotations
 
 import os
 from abc import ABC, abstractmethod
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Iterable, Iterator, Sequence
 from dataclasses import dataclass, replace
 from typing import Any, ClassVar, Self
 
 from dmtable.core.bio import Bio, submit
 from dmtable.core.devices import Lookup
-from dmtable.core.target import Context, StatusKind
+from dmtable.core.target import Area, Context, StatusKind
 from dmtable.io.device import BlockDevice
 from dmtable.language.diagnostics import Finding, Refusal
 from dmtable.runtime.runtime import Completion, Runtime
@@ -55,6 +55,10 @@ class LogParams(ABC):
     @abstractmethod
     def words(self) -> list[str]:
         """The words again, as a writer puts them."""
+
+    def areas(self, length: int) -> Iterable[Area]:
+        """The sectors of each device that the log of a target of this length uses; its words are counted from 0."""
+        return ()
 
 
 def nothing_to_flush() -> Steps:

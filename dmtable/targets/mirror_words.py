@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import errno
 from collections.abc import Iterable, Iterator, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from functools import partial
 from typing import Self
 
@@ -16,7 +16,6 @@ from dmtable.dirtylog.log import LogParams, Place
 from dmtable.language import rules
 from dmtable.language.diagnostics import Finding, Refusal, refused
 from dmtable.language.numbers import scan_sector, scan_u32
-from dmtable.units import SECTOR_BYTES, SECTOR_SHIFT
 
 MAX_LEGS = 9
 HANDLE_ERRORS, KEEP_LOG = "handle_errors", "keep_log"
@@ -73,20 +72,11 @@ class MirrorParams(Params):
         return [self.log_kind, str(len(log)), *log, str(len(self.legs)), *legs, *features]
 
     def areas(self, length: int) -> Iterable[Area]:
-        if self.log_kind == "disk":
-            yield _log_area(self.log, length)
+        for area in self.log.areas(length):
+            yield replace(area, word=2 + area.word)
         first = 3 + len(self.log.words())
         for index, (_device, offset) in enumerate(self.legs):
             yield Area(first + 2 * index, offset, length)
-
-
-def _log_area(log: LogParams, length: int) -> Area:
-    """The sectors that a log on a device takes there."""
-    from dmtable.dirtylog.disk import DiskParams
-    from dmtable.dirtylog.format import log_bytes
-
-    assert isinstance(log, DiskParams)
-    return Area(2, 0, log_bytes(-(-length // log.region_size), SECTOR_BYTES) >> SECTOR_SHIFT)
 
 
 def _no(text: str) -> Refusal:

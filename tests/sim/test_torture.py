@@ -14,7 +14,7 @@ from dmtable.sim.explorer import Statistics
 from dmtable.sim.playback import replay
 from dmtable.sim.stack import Stack
 from dmtable.sim.subject import Entered
-from dmtable.sim.torture import Failure, Progress, campaign, share_of, units, work
+from dmtable.sim.torture import Failure, Progress, Unit, campaign, share_of, units, work
 from dmtable.sim.world import World
 from tests.proving.reference import Defect, Reference, Replicator
 

@@ -270,6 +270,15 @@ def test_a_suspend_lets_go_what_waits_in_the_order_of_its_coming(make: type[Mach
     assert machine.runtime.now() == 6.0
 
 
+def test_a_suspend_that_is_taken_back_leaves_the_delay(make: type[Machine]) -> None:
+    machine = make("0 64 delay /dev/a 0 1000")
+    machine.target.presuspend()
+    machine.target.presuspend_undo()
+    read = machine.sent(Op.READ, 0, bytes(512))
+    machine.runtime.settle()
+    assert not read.done
+
+
 def test_overlapping_waits_do_not_add_up(make: type[Machine]) -> None:
     machine = make("0 64 delay /dev/a 0 1000")
     bios = [machine.sent(Op.READ, at, bytes(512)) for at in range(20)]
