@@ -215,6 +215,8 @@ class RegionHash:
             self.may_recover = False
             if self._ahead is not None:
                 self.log.set_region_sync(self._ahead, False)
+                # The suspend may be taken back, and then no resume begins the search anew.
+                self.log.rewind(self._ahead)
                 self._ahead = None
 
     def _next_number(self) -> int | None:

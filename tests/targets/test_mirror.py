@@ -359,3 +359,23 @@ def test_an_interrupted_suspend_leaves_the_mirror_at_work() -> None:
     machine.world.runtime.settle()
     assert not bio.done, "it is held, as by any mirror that is not about to suspend"
     assert not md.suspended
+
+
+def test_an_interrupted_suspend_forgets_no_region_that_was_to_be_recovered() -> None:
+    machine = Machine()
+    md = machine.create()
+    machine.reload("leg-b", "error")
+    for region in (0, 4):
+        machine.start_write(region * REGION)
+    machine.reload("leg-b", "linear /dev/b 0")
+    machine.legs[0].latency_seconds = 1.0
+    machine.dm.load(md, parse(machine.table()))
+    machine.dm.resume(md)
+    machine.world.runtime.settle()
+    process = machine.world.runtime.spawn(partial(machine.dm.suspend, md))
+    machine.world.runtime.settle()
+    assert not process.done
+    process.kill()
+    machine.world.runtime.pass_time(30.0)
+    assert machine.status() == "8/8 1 AA 3 disk 7:2 A"
+    assert machine.legs[0].image == machine.legs[1].image
