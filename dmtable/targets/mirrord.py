@@ -210,6 +210,9 @@ class Mirrord(Worker):
             failures, self._failures = self._failures, []
         for bio in failures:
             self._settle_failure(bio)
+        if failures:
+            # Another round: these kept the legs from being forgiven.
+            self._wanted = True
 
     def _tell_log(self) -> _Round:
         """The log hears of regions that are recovered, or clean (kernel: dm_rh_update_states)."""
@@ -247,9 +250,8 @@ class Mirrord(Worker):
         legs = self.legs
         with self._lock:
             # The kernel forgives too what no region was told of yet: failures in the queue, and those of flushes.
-            if legs.in_sync or self._failures or self.regions.flush_failed:
-                return
-            if self._log.sync_count < self._log.region_count:
+            all_in_sync = self._log.sync_count == self._log.region_count
+            if legs.in_sync or not all_in_sync or self._failures or self.regions.flush_failed:
                 return
             legs.forgive()
         self._context.event()
