@@ -10,7 +10,7 @@ import time
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 
-from benchmarks.measure import Row, Seconds, ratio
+from benchmarks.measure import Row, Seconds, ratio, raw_writes, writes
 from dmtable.core.device_mapper import DeviceMapper
 from dmtable.core.mapped_device import MappedDevice
 from dmtable.core.table import TargetSpec
@@ -63,16 +63,6 @@ def _reads(read: Callable[[int, int], bytes], length: int, offsets: list[int]) -
     return run
 
 
-def _writes(write: Callable[[bytes, int], int], data: bytes, offsets: list[int]) -> Seconds:
-    def run() -> float:
-        begin = time.perf_counter()
-        for offset in offsets:
-            write(data, offset)
-        return time.perf_counter() - begin
-
-    return run
-
-
 def _raw_reads(fd: int, length: int, offsets: list[int]) -> Seconds:
     pread = os.pread
 
@@ -80,18 +70,6 @@ def _raw_reads(fd: int, length: int, offsets: list[int]) -> Seconds:
         begin = time.perf_counter()
         for offset in offsets:
             pread(fd, length, offset)
-        return time.perf_counter() - begin
-
-    return run
-
-
-def _raw_writes(fd: int, data: bytes, offsets: list[int]) -> Seconds:
-    pwrite = os.pwrite
-
-    def run() -> float:
-        begin = time.perf_counter()
-        for offset in offsets:
-            pwrite(fd, data, offset)
         return time.perf_counter() - begin
 
     return run
@@ -130,18 +108,18 @@ def _rows(dm: DeviceMapper, fd: int) -> Iterator[Row]:
         eighth = _create(dm, f"level{level + 1}", [TargetSpec(0, SECTORS, "linear", (below, "0"))])
     data, megabyte = os.urandom(SMALL), os.urandom(LARGE)
     small, large = _offsets(SMALL, CALLS), _offsets(LARGE, 60)
-    raw_read, raw_write = _raw_reads(fd, SMALL, small), _raw_writes(fd, data, small)
+    raw_read, raw_write = _raw_reads(fd, SMALL, small), raw_writes(fd, data, small)
     yield Row("4 KiB read through one linear", RAW, ratio(_reads(one.pread, SMALL, small), raw_read), 1.5)
-    yield Row("4 KiB write through one linear", RAW, ratio(_writes(one.pwrite, data, small), raw_write), 1.5)
+    yield Row("4 KiB write through one linear", RAW, ratio(writes(one.pwrite, data, small), raw_write), 1.5)
     yield Row("1 MiB read", RAW, ratio(_reads(one.pread, LARGE, large), _raw_reads(fd, LARGE, large)), 1.1)
-    yield Row("1 MiB write", RAW, ratio(_writes(one.pwrite, megabyte, large), _raw_writes(fd, megabyte, large)), 1.1)
+    yield Row("1 MiB write", RAW, ratio(writes(one.pwrite, megabyte, large), raw_writes(fd, megabyte, large)), 1.1)
     through_one = _reads(one.pread, SMALL, small)
     stacked = ratio(_reads(eighth.pread, SMALL, small), through_one)
     yield Row("4 KiB read through 8 stacked linears", "one linear", stacked, 1.1)
     many = _segments(dm, "many", 4096, SECTORS // 4096)
     many_reads = _reads(many.pread, SMALL, small)
     yield Row("4 KiB read, table of 4,096 segments", RAW, ratio(many_reads, raw_read), 1.9)
-    yield Row("4 KiB write, table of 4,096 segments", RAW, ratio(_writes(many.pwrite, data, small), raw_write), 1.9)
+    yield Row("4 KiB write, table of 4,096 segments", RAW, ratio(writes(many.pwrite, data, small), raw_write), 1.9)
     million = _segments(dm, "million", 1_000_000, 8)
     wide = [_CHANCE.randrange(1_000_000) * SMALL for _ in range(CALLS)]
     million_reads = _reads(million.pread, SMALL, wide)

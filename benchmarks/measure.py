@@ -7,6 +7,7 @@ sides: a baseline that keeps many lists would pay for it far more than we do, an
 from __future__ import annotations
 
 import gc
+import os
 import statistics
 import time
 from collections.abc import Callable
@@ -54,6 +55,28 @@ def ratio(subject: Seconds, baseline: Seconds, rounds: int = ROUNDS) -> float:
         return statistics.median(subject() / baseline() for _ in range(rounds))
     finally:
         gc.enable()
+
+
+def writes(write: Callable[[bytes, int], int], data: bytes, offsets: list[int]) -> Seconds:
+    def run() -> float:
+        begin = time.perf_counter()
+        for offset in offsets:
+            write(data, offset)
+        return time.perf_counter() - begin
+
+    return run
+
+
+def raw_writes(fd: int, data: bytes, offsets: list[int]) -> Seconds:
+    pwrite = os.pwrite
+
+    def run() -> float:
+        begin = time.perf_counter()
+        for offset in offsets:
+            pwrite(fd, data, offset)
+        return time.perf_counter() - begin
+
+    return run
 
 
 def print_table(rows: list[Row]) -> None:

@@ -5,11 +5,10 @@ from __future__ import annotations
 import os
 import random
 import tempfile
-import time
-from collections.abc import Callable, Iterator
+from collections.abc import Iterator
 from pathlib import Path
 
-from benchmarks.measure import Row, Seconds, ratio
+from benchmarks.measure import Row, ratio, raw_writes, writes
 from dmtable.core.device_mapper import DeviceMapper
 
 IMAGE_BYTES = 64 << 20
@@ -39,27 +38,5 @@ def _rows(dm: DeviceMapper, fd: int) -> Iterator[Row]:
             # Within 16 MiB: as many regions as a log keeps marked under a steady load.
             offsets = [_CHANCE.randrange((16 << 20) // size) * size for _ in range(calls)]
             name = f"{size >> 10:,} KiB write to two legs in sync, {kind} log"
-            yield Row(name, RAW, ratio(_writes(md.pwrite, data, offsets), _raw(fd, data, offsets)), goal)
+            yield Row(name, RAW, ratio(writes(md.pwrite, data, offsets), raw_writes(fd, data, offsets)), goal)
         dm.remove(md)
-
-
-def _writes(write: Callable[[bytes, int], int], data: bytes, offsets: list[int]) -> Seconds:
-    def run() -> float:
-        begin = time.perf_counter()
-        for offset in offsets:
-            write(data, offset)
-        return time.perf_counter() - begin
-
-    return run
-
-
-def _raw(fd: int, data: bytes, offsets: list[int]) -> Seconds:
-    pwrite = os.pwrite
-
-    def run() -> float:
-        begin = time.perf_counter()
-        for offset in offsets:
-            pwrite(fd, data, offset)
-        return time.perf_counter() - begin
-
-    return run

@@ -9,7 +9,7 @@ import errno
 import os
 import re
 from collections import deque
-from collections.abc import Iterable, Iterator, Sequence
+from collections.abc import Callable, Iterable, Iterator, Sequence
 from contextlib import suppress
 
 from dmtable.core.devices import MAX_MINOR, DeviceTable, DmDev, Lookup, Number, read_number
@@ -242,19 +242,7 @@ class DeviceMapper:
                 md.deferred_remove = True
                 return
         with md.changing:
-            targets = [] if md.suspended else self._live_targets([md])
-            try:
-                for target in targets:
-                    target.presuspend()
-                self._suspend_io(md)
-            except BaseException:
-                # Whoever waits may be interrupted; then the md goes on as it was.
-                for target in targets:
-                    target.presuspend_undo()
-                md.stay()
-                raise
-            for target in targets:
-                target.postsuspend()
+            self._quiesce(md, [] if md.suspended else self._live_targets([md]), md.stay)
             self._drop(md)
 
     def by_uuid(self, uuid: str) -> MappedDevice | None:
@@ -340,20 +328,22 @@ class DeviceMapper:
 
     def _suspend(self, md: MappedDevice, noflush: bool) -> None:
         md.keeps_given_back = noflush
-        targets = self._live_targets([md])
+        self._quiesce(md, self._live_targets([md]), md.release_io)
+        md.suspended = True
+
+    def _quiesce(self, md: MappedDevice, targets: Sequence[Target], go_on: Callable[[], None]) -> None:
+        """Takes targets and I/O to rest; whoever waits may be interrupted, and then the md goes on as it was."""
         try:
             for target in targets:
                 target.presuspend()
             self._suspend_io(md)
         except BaseException:
-            # Whoever waits may be interrupted; then the md goes on as it was.
             for target in targets:
                 target.presuspend_undo()
-            md.release_io()
+            go_on()
             raise
         for target in targets:
             target.postsuspend()
-        md.suspended = True
 
     def _live_targets(self, mds: Iterable[MappedDevice]) -> list[Target]:
         """The targets of live tables that care for suspend and resume."""
