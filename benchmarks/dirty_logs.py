@@ -6,6 +6,7 @@ import statistics
 import time
 import tracemalloc
 from collections.abc import Callable
+from typing import Any
 
 from benchmarks.measure import Row
 from dmtable.core.devices import DmDev
@@ -30,6 +31,8 @@ class _Host:
 
     def __init__(self) -> None:
         self.runtime = ThreadRuntime()
+        self.owner = self
+        self.shared: dict[object, Any] = {}
         self._log_dev = DmDev((7, 3), "loop3", MemoryDevice(4 << 20))
 
     def get_device(self, word: str) -> DmDev:
@@ -40,6 +43,9 @@ class _Host:
 
     def log(self, text: str) -> None:
         return
+
+    def log_limited(self, form: str, *values: object) -> None:
+        self.log(form.format(*values))
 
 
 def rows() -> list[Row]:

@@ -14,8 +14,9 @@ Names are loaded when first used, so that `import dmtable` costs next to nothing
 
 from __future__ import annotations
 
-import importlib
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
+
+from dmtable.on_demand import names_on_demand
 
 if TYPE_CHECKING:
     from dmtable.checks import check as check
@@ -61,13 +62,7 @@ _HOME = {
 }
 
 __all__ = sorted(_HOME)
-
-
-def __getattr__(name: str) -> Any:
-    if name not in _HOME:
-        raise AttributeError(f"module 'dmtable' has no attribute {name!r}")
-    value = globals()[name] = getattr(importlib.import_module(_HOME[name]), name)
-    return value
+__getattr__ = names_on_demand(__name__, _HOME)
 
 
 def __dir__() -> list[str]:

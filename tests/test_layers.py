@@ -16,6 +16,8 @@ LAYERS = [
     "sim",
     "checks",
     "targets",
+    "replog",
+    "slink",
     "dirtylog",
     "core",
     "language",
@@ -23,6 +25,7 @@ LAYERS = [
     "runtime",
     "units",
     "errors",
+    "on_demand",
 ]
 """From the top down."""
 

@@ -8,11 +8,12 @@ from __future__ import annotations
 import errno
 import os
 import re
-from collections import deque
 from collections.abc import Callable, Iterable, Iterator, Sequence
 from contextlib import suppress
+from typing import Any
 
 from dmtable.core.devices import MAX_MINOR, DeviceTable, DmDev, Lookup, Number, read_number
+from dmtable.core.kernel_log import KernelLog
 from dmtable.core.mapped_device import MappedDevice
 from dmtable.core.md_context import MdContext
 from dmtable.core.registry import Registry
@@ -28,7 +29,6 @@ from dmtable.runtime.threads import ThreadRuntime
 
 DM_MAJOR = 253
 MAX_NAME, MAX_UUID = 127, 128
-_LOG_LINES = 10_000
 _DM_PATH = re.compile(r"/dev/dm-(0|[1-9][0-9]{0,6})")
 
 
@@ -56,9 +56,11 @@ class DeviceMapper:
     ) -> None:
         self.runtime = runtime or ThreadRuntime()
         self.registry = registry or Registry()
-        self.klog: deque[str] = deque(maxlen=_LOG_LINES)
+        self._log = KernelLog(self.runtime)
+        self.klog = self._log.lines
         self._devices = DeviceTable(root)
         self._mds: dict[str, MappedDevice] = {}
+        self._shared: dict[object, Any] = {}
         self._stack = Stack(self.runtime)
         self._names = self._stack.lock
         """Guards names, numbers and what mds have open too: these change only when mds or tables come or go."""
@@ -299,10 +301,7 @@ class DeviceMapper:
         return IoctlError(number, lines[0], log)
 
     def _context(self, md: MappedDevice) -> MdContext:
-        return MdContext(md, self.lookup, self.registry, self.runtime, self._log, self._names)
-
-    def _log(self, text: str) -> None:
-        self.klog.append(f"device-mapper: {text}")
+        return MdContext(md, self.lookup, self.registry, self.runtime, self._log, self._names, self._shared)
 
     def _construct(self, md: MappedDevice, lines: Lines, read_only: bool) -> LiveTable:
         try:

@@ -3,10 +3,11 @@
 from __future__ import annotations
 
 import errno
-from collections.abc import Callable
 from contextlib import AbstractContextManager
+from typing import Any
 
 from dmtable.core.devices import DmDev, Lookup, Number
+from dmtable.core.kernel_log import KernelLog
 from dmtable.core.mapped_device import MappedDevice
 from dmtable.core.registry import Registry
 from dmtable.core.stack import stands_on
@@ -27,14 +28,17 @@ class MdContext:
         lookup: Lookup,
         registry: Registry,
         runtime: Runtime,
-        log: Callable[[str], None],
+        log: KernelLog,
         lock: AbstractContextManager[object],
+        shared: dict[object, Any],
     ) -> None:
         self.registry = registry
         self.runtime = runtime
         self._md = md
         self._lookup = lookup
-        self._log = log
+        self.log = log.write
+        self.log_limited = log.write_limited
+        self.shared = shared
         self._lock = lock
         self._opened: dict[Number, DmDev] = {}
 
@@ -45,6 +49,10 @@ class MdContext:
             if used and isinstance(dm_dev.device, MappedDevice) and stands_on(dm_dev.device, self._md):
                 raise DeviceLookupError(errno.EINVAL, f"{word} is {self._md.name} itself, or mapped onto it")
             return dm_dev
+
+    @property
+    def owner(self) -> object:
+        return self._md
 
     def get_device(self, word: str) -> DmDev:
         with self._lock:
@@ -75,6 +83,3 @@ class MdContext:
 
     def event(self) -> None:
         self._md.event()
-
-    def log(self, text: str) -> None:
-        self._log(text)

@@ -11,7 +11,7 @@ import itertools
 import os
 import re
 from collections.abc import Iterable
-from typing import ClassVar
+from typing import Any, ClassVar
 
 from dmtable.core.bio import Bio
 from dmtable.core.devices import MAX_MAJOR, DeviceTable, DmDev, Lookup, Number, read_number
@@ -183,6 +183,8 @@ class _PaperContext:
         self.registry = registry
         self.runtime = runtime
         self.lookup = self.get_device = lookup
+        self.owner = self
+        self.shared: dict[object, Any] = {}
 
     def close_devices(self) -> None:
         """Nothing was opened."""
@@ -192,6 +194,9 @@ class _PaperContext:
 
     def log(self, text: str) -> None:
         """There is no kernel log on paper."""
+
+    def log_limited(self, form: str, *values: object) -> None:
+        """Nor is it flooded."""
 
 
 class _PaperRegistry(Registry):

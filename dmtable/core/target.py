@@ -84,6 +84,14 @@ class Context(Protocol):
     @property
     def runtime(self) -> Runtime: ...
 
+    @property
+    def owner(self) -> object:
+        """Stands for the md: the same for all its tables, and another for every other md's."""
+
+    @property
+    def shared(self) -> dict[object, Any]:
+        """What targets of one device-mapper share among themselves, by keys of their own."""
+
     def get_device(self, word: str) -> DmDev:
         """Opens a device for the table; it is closed with the table. Raises DeviceLookupError."""
 
@@ -92,6 +100,9 @@ class Context(Protocol):
 
     def log(self, text: str) -> None:
         """Writes a line to the emulated kernel's log."""
+
+    def log_limited(self, form: str, *values: object) -> None:
+        """Writes `form.format(*values)`, as long as the log is not flooded by lines of this form."""
 
 
 class Target(ABC):

@@ -3,12 +3,13 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Self
 
+from dmtable.core.steps import Steps
 from dmtable.core.target import Context, StatusKind
 from dmtable.dirtylog.bitmaps import BitmapLog
-from dmtable.dirtylog.log import LogParams, Place, Steps, nothing_to_flush
+from dmtable.dirtylog.log import LogParams, Place, nothing_to_flush
 from dmtable.dirtylog.words import Sync, count_finding, region_findings, region_size
 from dmtable.language.diagnostics import Finding
 
@@ -30,6 +31,9 @@ class CoreParams(LogParams):
             return None, findings
         return cls(size, Sync("".join(words[1:]))), findings
 
+    def beginning(self, sync: str) -> Self:
+        return replace(self, sync=Sync(sync))
+
     def words(self) -> list[str]:
         return [str(self.region_size), *self.sync.words]
 
@@ -39,6 +43,7 @@ class CoreLog(BitmapLog):
 
     name = "core"
     params = CoreParams
+    persistent = False
 
     @classmethod
     def construct(

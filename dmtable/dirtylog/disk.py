@@ -4,18 +4,19 @@ from __future__ import annotations
 
 import errno
 from collections.abc import Callable, Iterable, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Self
 
 from bitarray import bitarray
 
 from dmtable.core.bio import Bio, Op
 from dmtable.core.devices import DmDev, Lookup
+from dmtable.core.steps import Steps, request
 from dmtable.core.target import Area, Context, StatusKind
 from dmtable.core.words import device_findings
 from dmtable.dirtylog.bitmaps import BitmapLog
 from dmtable.dirtylog.format import BITMAP_OFFSET, MAGIC, VERSION, Header, clean_bits, log_bytes
-from dmtable.dirtylog.log import LogParams, Place, Steps, nothing_to_flush, request
+from dmtable.dirtylog.log import LogParams, Place, nothing_to_flush
 from dmtable.dirtylog.words import Sync, count_finding, region_findings, region_size
 from dmtable.errors import CtrError, DeviceLookupError
 from dmtable.language import rules
@@ -48,6 +49,9 @@ class DiskParams(LogParams):
         if place.lookup and (finding := _room_finding(place.lookup, device, size, place)):
             return None, [*findings, finding]
         return cls(device, size, Sync("".join(words[2:]))), findings
+
+    def beginning(self, sync: str) -> Self:
+        return replace(self, sync=Sync(sync))
 
     def words(self) -> list[str]:
         return [self.device, str(self.region_size), *self.sync.words]

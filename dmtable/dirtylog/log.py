@@ -5,22 +5,15 @@ The operations are those of the kernel's struct dm_dirty_log_type, and mean what
 
 from __future__ import annotations
 
-import os
 from abc import ABC, abstractmethod
-from collections.abc import Callable, Iterable, Iterator, Sequence
+from collections.abc import Callable, Iterable, Sequence
 from dataclasses import dataclass, replace
 from typing import Any, ClassVar, Self
 
-from dmtable.core.bio import Bio, submit
 from dmtable.core.devices import Lookup
+from dmtable.core.steps import Steps, carry_out
 from dmtable.core.target import Area, Context, StatusKind
-from dmtable.io.device import BlockDevice
 from dmtable.language.diagnostics import Finding, Refusal
-from dmtable.runtime.runtime import Completion, Runtime
-
-Steps = Iterator[Completion]
-"""I/O on its way: each item is to be waited for before the next is asked for, and that does at most one
-device call, as its last act. Raises OSError where the I/O fails."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -56,6 +49,11 @@ class LogParams(ABC):
     def words(self) -> list[str]:
         """The words again, as a writer puts them."""
 
+    def beginning(self, sync: str) -> Self:
+        """The same log, which calls all regions in sync when it resumes (`nosync`), none (`sync`), or those that it
+        has stored (an empty word), whatever its own words say. The default is for kinds without such words."""
+        return self
+
     def areas(self, length: int) -> Iterable[Area]:
         """The sectors of each device that the log of a target of this length uses; its words are counted from 0."""
         return ()
@@ -78,6 +76,8 @@ class DirtyLog(ABC):
 
     name: ClassVar[str]
     params: ClassVar[type[LogParams]]
+    persistent: ClassVar[bool] = True
+    """Whether what it says of regions outlives its table."""
 
     def __init__(self, context: Context, length: int, region_size: int) -> None:
         """`length` is the target's, in sectors."""
@@ -169,17 +169,3 @@ class DirtyLog(ABC):
     @abstractmethod
     def status(self, kind: StatusKind) -> str:
         """The log's part of the target's status, byte for byte the kernel's: `1 core`, or `core 1 1024 `."""
-
-
-def carry_out(steps: Steps, runtime: Runtime) -> None:
-    """Waits for all steps. Raises what they raise."""
-    for completion in steps:
-        runtime.wait(completion)
-
-
-def request(device: BlockDevice, bio: Bio) -> Steps:
-    """One bio as steps. Raises OSError where it fails."""
-    submit(device, bio)
-    yield bio
-    if bio.error:
-        raise OSError(bio.error, f"{os.strerror(bio.error)}: {bio.op.name}")

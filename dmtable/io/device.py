@@ -58,6 +58,8 @@ class BlockDevice(ABC):
     def data_ranges(self, offset: int, length: int) -> Iterable[tuple[int, int]]:
         """(offset, length) of what may hold anything in a range, in order; what lies between reads as zeroes.
 
+        None of them is empty, and none overlaps the next or reaches beyond what was asked for.
+
         The answer holds for the moment in which it is given. A device that knows no holes says: all of it.
         """
         if length:

@@ -108,6 +108,8 @@ class FileDevice(BlockDevice):
         What is behind data in the same 64 KiB counts as data. SEEK_HOLE would tell more, but looks at every page
         up to the next hole, be it at the end of the file; SEEK_DATA in data is answered at once.
         """
+        if not length:
+            return
         at, end = offset, offset + length
         status = os.fstat(self._fd)
         if self.is_block or status.st_blocks * SECTOR_BYTES >= status.st_size:

@@ -73,6 +73,8 @@ class MemoryDevice(BlockDevice):
 
     def data_ranges(self, offset: int, length: int) -> Iterator[tuple[int, int]]:
         self._bound(offset, length)
+        if not length:
+            return
         end = offset + length
         begin: int | None = None
         for number in range(offset // _PAGE_BYTES, -(-end // _PAGE_BYTES)):

@@ -6,6 +6,7 @@ clock and steps the Workers itself, so that one code serves for use and for proo
 
 from __future__ import annotations
 
+import os
 from abc import ABC, abstractmethod
 from collections.abc import Callable
 from contextlib import AbstractContextManager
@@ -33,7 +34,8 @@ class Worker(ABC):
     """What the kernel would run in a thread of its own.
 
     `step` does one small piece of work and says whether there was any. It makes at most one device
-    call, as its last act, and holds no lock meanwhile.
+    call, as its last act, and holds no lock meanwhile. An Exception that it raises is a defect, which is
+    told; the Worker then goes on when it is woken, for others may wait for it.
     """
 
     name: str
@@ -64,6 +66,14 @@ class Runtime(ABC):
     @abstractmethod
     def now(self) -> float:
         """Seconds on a clock that never goes back."""
+
+    @abstractmethod
+    def date(self) -> float:
+        """Seconds since 1970, for people to read; it may go back."""
+
+    def random_bytes(self, count: int) -> bytes:
+        """Bytes that nobody else draws; a simulation draws the same in the same run."""
+        return os.urandom(count)
 
     @abstractmethod
     def sleep(self, seconds: float) -> None:

@@ -22,6 +22,9 @@ class ThreadRuntime(Runtime):
     def now(self) -> float:
         return time.monotonic()
 
+    def date(self) -> float:
+        return time.time()
+
     def sleep(self, seconds: float) -> None:
         time.sleep(seconds)
 
@@ -90,8 +93,11 @@ class _WorkerThread:
             self._awake.wait()
             # Cleared before the step: whoever wakes us during it is seen in the next round.
             self._awake.clear()
-            while not self._stopping and self._worker.step():
-                pass
+            try:
+                while not self._stopping and self._worker.step():
+                    pass
+            except Exception as error:
+                _tell(error)
             if self._stopping:
                 return
 
@@ -145,9 +151,7 @@ class _TimerThread:
             try:
                 due.fire()
             except Exception as error:
-                # Told as a thread's end would be, but the other timers go on.
-                hook_args = (type(error), error, error.__traceback__, self._thread)
-                threading.excepthook(threading.ExceptHookArgs(hook_args))
+                _tell(error)
 
     def _next(self) -> _PendingCall | None:
         with self._changed:
@@ -160,3 +164,9 @@ class _TimerThread:
                     return heapq.heappop(self._heap)
                 self._changed.wait(remaining)
             return None
+
+
+def _tell(error: Exception) -> None:
+    """Tells of a defect as of one that ends this thread; but the thread goes on, for others may wait for it."""
+    hook_args = (type(error), error, error.__traceback__, threading.current_thread())
+    threading.excepthook(threading.ExceptHookArgs(hook_args))

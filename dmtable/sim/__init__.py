@@ -13,8 +13,9 @@ Names are loaded when first used: whoever only judges images loads the order che
 
 from __future__ import annotations
 
-import importlib
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
+
+from dmtable.on_demand import names_on_demand
 
 if TYPE_CHECKING:
     from dmtable.sim.breach import Breach as Breach
@@ -122,13 +123,7 @@ _HOME = {
 }
 
 __all__ = sorted(_HOME)
-
-
-def __getattr__(name: str) -> Any:
-    if name not in _HOME:
-        raise AttributeError(f"module 'dmtable.sim' has no attribute {name!r}")
-    value = globals()[name] = getattr(importlib.import_module(_HOME[name]), name)
-    return value
+__getattr__ = names_on_demand(__name__, _HOME)
 
 
 def __dir__() -> list[str]:

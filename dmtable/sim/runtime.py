@@ -38,7 +38,8 @@ class SimRuntime(Runtime):
     After each turn the next is chosen among all that can run; choice 0 goes on with the same task, or else with
     the next in the order of starting. To switch away from a task that could go on is a preemption; at most
     `preemptions` of them are offered, where that is given (context bounding). What raises out of a step, a timer
-    or, unless it is an Exception, a process comes out of the driver's call; that task never runs again.
+    or, unless it is an Exception, a process comes out of the driver's call. That task never runs again, save
+    a Worker after an Exception: it goes on when it is woken, as in production.
     """
 
     def __init__(self, choices: Choices | None = None, *, preemptions: int | None = None, traced: bool = True) -> None:
@@ -53,6 +54,7 @@ class SimRuntime(Runtime):
         self._choices = choices or Ordinary()
         self._preemptions_left: float = math.inf if preemptions is None else preemptions
         self._now = 0.0
+        self._drawn = 0
         self._numbers = itertools.count()
         self._lock_numbers = itertools.count(1)
         self._tasks: dict[int, Task] = {}
@@ -120,6 +122,15 @@ class SimRuntime(Runtime):
 
     def now(self) -> float:
         return self._now
+
+    def date(self) -> float:
+        """The first hour of 2008, and what went by since."""
+        return 1_199_145_600.0 + self._now
+
+    def random_bytes(self, count: int) -> bytes:
+        """The same in every life of every world: who draws again after a power loss must mix in what it finds."""
+        self._drawn += 1
+        return hashlib.shake_128(b"%d" % self._drawn).digest(count)
 
     def sleep(self, seconds: float) -> None:
         """Returns after that time, to a process or the driver.
@@ -244,6 +255,11 @@ class SimRuntime(Runtime):
                 self.trace.append((self._now, task.name, "runs"))
             try:
                 goes_on = task.step()
+            except Exception:
+                self._first, self._goes_on = number + 1, False
+                if task.ready and not task.woken:
+                    self._unready(task)
+                raise
             except BaseException:
                 self.stop(task)
                 raise

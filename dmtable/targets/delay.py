@@ -20,8 +20,8 @@ from dmtable.runtime.runtime import RunningWorker, Timer, Worker
 
 
 @dataclass(frozen=True, slots=True)
-class Leg:
-    """A device, its first sector, and how many milliseconds requests wait before they go there."""
+class DelayClass:
+    """Where a class of requests goes, and how many milliseconds they wait before (kernel: struct delay_class)."""
 
     device: str
     offset: int
@@ -32,7 +32,7 @@ class Leg:
 class DelayParams(Params):
     """`DEVICE OFFSET DELAY` for all, or for reads and writes, or for reads, writes and flushes."""
 
-    legs: tuple[Leg, ...]
+    classes: tuple[DelayClass, ...]
 
     @classmethod
     def inspect(
@@ -42,30 +42,30 @@ class DelayParams(Params):
             what = f"delay takes a device, an offset and a delay, once to three times, and not {len(words)} words"
             refusal = refused("delay", errno.EINVAL, "Requires exactly 3, 6 or 9 arguments")
             return None, [Finding(rules.UNREAD_WORDS, what, 0, refusal=refusal)]
-        findings = [finding for at in range(0, len(words), 3) for finding in _leg_findings(words, at, lookup)]
+        findings = [finding for at in range(0, len(words), 3) for finding in _class_findings(words, at, lookup)]
         if any(finding.refusal for finding in findings):
             return None, findings
         threes = zip(words[::3], words[1::3], words[2::3], strict=True)
-        legs = (Leg(device, scan_sector(offset) or 0, scan_u32(delay) or 0) for device, offset, delay in threes)
-        return cls(tuple(legs)), findings
+        classes = (DelayClass(name, scan_sector(offset) or 0, scan_u32(delay) or 0) for name, offset, delay in threes)
+        return cls(tuple(classes)), findings
 
     def words(self) -> list[str]:
-        return [str(word) for leg in self.legs for word in (leg.device, leg.offset, leg.milliseconds)]
+        return [str(word) for each in self.classes for word in (each.device, each.offset, each.milliseconds)]
 
     def areas(self, length: int) -> Iterable[Area]:
-        for index, leg in enumerate(self.legs):
-            yield Area(3 * index, leg.offset, length)
+        for index, each in enumerate(self.classes):
+            yield Area(3 * index, each.offset, length)
 
 
-class _Class:
+class _Kind:
     """One kind of requests: where they go, and how many of them wait."""
 
     __slots__ = ("dm_dev", "offset", "seconds", "waiting")
 
-    def __init__(self, dm_dev: DmDev, leg: Leg) -> None:
+    def __init__(self, dm_dev: DmDev, words: DelayClass) -> None:
         self.dm_dev = dm_dev
-        self.offset = leg.offset
-        self.seconds = leg.milliseconds / 1000
+        self.offset = words.offset
+        self.seconds = words.milliseconds / 1000
         self.waiting = 0
 
 
@@ -83,12 +83,12 @@ class Delay(Target):
         super().__init__(context, begin, length)
         self._params = params
         # A class without words of its own does as the one before, and counts for itself.
-        legs = [*params.legs, *[params.legs[-1]] * (3 - len(params.legs))]
-        self._classes = [_Class(context.get_device(leg.device), leg) for leg in legs]
-        self._read, self._write, self._flush = self._classes
+        classes = [*params.classes, *[params.classes[-1]] * (3 - len(params.classes))]
+        self._kinds = [_Kind(context.get_device(each.device), each) for each in classes]
+        self._read, self._write, self._flush = self._kinds
         self._may_delay = True
         self._lock = context.runtime.lock()
-        self._waiting: dict[Bio, tuple[_Class, Timer]] = {}
+        self._waiting: dict[Bio, tuple[_Kind, Timer]] = {}
         """In the order in which they came."""
         self._sender = _Sender()
         self._running: RunningWorker | None = None
@@ -126,12 +126,12 @@ class Delay(Target):
 
     def status(self, kind: StatusKind) -> str:
         if kind is StatusKind.INFO:
-            return " ".join(str(each.waiting) for each in self._classes)
-        given = zip(self._classes, self._params.legs, strict=False)
-        return " ".join(f"{each.dm_dev.name} {leg.offset} {leg.milliseconds}" for each, leg in given)
+            return " ".join(str(each.waiting) for each in self._kinds)
+        given = zip(self._kinds, self._params.classes, strict=False)
+        return " ".join(f"{each.dm_dev.name} {words.offset} {words.milliseconds}" for each, words in given)
 
     def iterate_devices(self) -> Iterable[DeviceRange]:
-        for each in self._classes[: len(self._params.legs)]:
+        for each in self._kinds[: len(self._params.classes)]:
             yield DeviceRange(each.dm_dev, each.offset, self.length)
 
     def _send(self, bios: Iterable[Bio]) -> None:
@@ -164,7 +164,7 @@ class _Sender(Worker):
         return True
 
 
-def _leg_findings(words: Sequence[str], at: int, lookup: Lookup | None) -> Iterable[Finding]:
+def _class_findings(words: Sequence[str], at: int, lookup: Lookup | None) -> Iterable[Finding]:
     device, offset, delay = words[at : at + 3]
     no_sector = refused("delay", errno.EINVAL, "Invalid device sector")
     no_delay = refused("delay", errno.EINVAL, "Invalid delay")

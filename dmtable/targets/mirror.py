@@ -11,9 +11,10 @@ from typing import Self
 
 from dmtable.core.bio import Bio, Op
 from dmtable.core.extents import Flatten, Shortcut
+from dmtable.core.steps import Steps
 from dmtable.core.target import Context, DeviceRange, MapResult, StatusKind, Target
 from dmtable.dirtylog.kinds import KINDS
-from dmtable.dirtylog.log import DirtyLog, Steps
+from dmtable.dirtylog.log import DirtyLog
 from dmtable.targets.mirror_words import MirrorParams
 
 _WRITES = (Op.WRITE, Op.WRITE_ZEROES)
@@ -122,7 +123,7 @@ class Mirror(Target):
         return (bio.sector - self.begin) // self._log.region_size
 
     def _flush_legs(self) -> Steps:
-        return self._mirrord.flush_legs()
+        return self._legs.flushing()
 
     def _raise_event(self) -> None:
         self._mirrord.raise_event()

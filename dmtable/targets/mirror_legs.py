@@ -6,8 +6,10 @@ from collections.abc import Callable, Iterator, Sequence
 from contextlib import AbstractContextManager
 from enum import Enum
 
+from dmtable.core.bio import Bio, Op
 from dmtable.core.devices import DmDev
 from dmtable.core.regions import Region
+from dmtable.core.steps import Steps, request
 
 
 class LegError(Enum):
@@ -117,6 +119,18 @@ class Legs:
             self.any_failed = False
             for leg in self._legs:
                 leg.errors.clear()
+
+    def flushing(self) -> Steps:
+        """The log is about to call regions clean: what was written to them must be durable (kernel: mirror_flush)."""
+        failed: OSError | None = None
+        for leg in self._legs:
+            try:
+                yield from request(leg.dm_dev.device, Bio(Op.FLUSH, 0, 0))
+            except OSError as error:
+                self.fail(leg, LegError.FLUSH)
+                failed = error
+        if failed is not None:
+            raise failed
 
     def _change_default(self, failed: Leg) -> None:
         if not self.in_sync and not self.keep_log:

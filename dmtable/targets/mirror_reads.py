@@ -9,7 +9,6 @@ from functools import partial
 from dmtable.core.bio import Bio, Op, submit
 from dmtable.core.target import Context
 from dmtable.targets.mirror_legs import Leg, LegError, Legs
-from dmtable.targets.rate_limit import RateLimited
 from dmtable.targets.region_hash import RegionHash
 
 
@@ -24,9 +23,6 @@ class Reads:
         self._legs = legs
         self._regions = regions
         self._queue = queue
-        self._log_retry = RateLimited(context.runtime, context.log)
-        self._log_end = RateLimited(context.runtime, context.log)
-        self._log_failure = RateLimited(context.runtime, context.log)
 
     def read(self, bio: Bio) -> bool:
         """Reads a region that the log calls in sync from whichever leg never failed, and queues any other read.
@@ -69,10 +65,10 @@ class Reads:
         self._legs.fail(leg, LegError.READ)
         if self._has_alternative(bio):
             if queued:
-                self._log_retry(f"raid1: Read failure on mirror device {name}.  Trying alternative device.")
+                self._context.log_limited("raid1: Read failure on mirror device {}.  Trying alternative device.", name)
             self._queue(bio)
         elif queued:
-            self._log_end(f"raid1: Read failure on mirror device {name}.  Failing I/O.")
+            self._context.log_limited("raid1: Read failure on mirror device {}.  Failing I/O.", name)
             self._fail(bio)
         else:
             self._context.log("raid1: All replicated volumes dead, failing I/O")
@@ -84,7 +80,7 @@ class Reads:
         return self._regions.log.in_sync(self._region_of(bio)) and self._legs.choose() is not None
 
     def _fail(self, bio: Bio) -> None:
-        self._log_failure("raid1: Mirror read failed.")
+        self._context.log_limited("raid1: Mirror read failed.")
         bio.complete(errno.EIO)
 
     def _region_of(self, bio: Bio) -> int:

@@ -9,7 +9,6 @@ from dmtable.core.kcopyd import CopyResult, CopyService
 from dmtable.core.regions import Region
 from dmtable.core.target import Context
 from dmtable.targets.mirror_legs import Leg, LegError, Legs
-from dmtable.targets.rate_limit import RateLimited
 
 _PAGE_SECTORS = 8
 
@@ -21,8 +20,7 @@ class Recovery:
 
     def __init__(self, context: Context, legs: Legs) -> None:
         self._legs = legs
-        self._log_read = RateLimited(context.runtime, context.log)
-        self._log_write = RateLimited(context.runtime, context.log)
+        self._log_limited = context.log_limited
         self._service = CopyService(context.runtime)
         self._client = self._service.client()
 
@@ -72,10 +70,10 @@ class Recovery:
         self, source: Leg, others: Sequence[Leg], sector: int, sectors: int, on_done: _OnDone, result: CopyResult
     ) -> None:
         if result.read_error:
-            self._log_read("raid1: Unable to read primary mirror during recovery")
+            self._log_limited("raid1: Unable to read primary mirror during recovery")
             self._legs.fail(source, LegError.SYNC)
         if result.write_errors:
-            self._log_write(f"raid1: Write error during recovery (error = {result.write_errors:#x})")
+            self._log_limited("raid1: Write error during recovery (error = {:#x})", result.write_errors)
             for bit, leg in enumerate(others):
                 if result.write_errors >> bit & 1:
                     self._legs.fail(leg, LegError.SYNC)

@@ -14,7 +14,7 @@ from functools import partial
 from dmtable.core.bio import Bio, Op, submit
 from dmtable.core.regions import RegionsRequest
 from dmtable.core.target import Context
-from dmtable.dirtylog.log import DirtyLog, Steps, request
+from dmtable.dirtylog.log import DirtyLog
 from dmtable.runtime.runtime import Completion, Timer, Worker
 from dmtable.targets.mirror_legs import LegError, Legs
 from dmtable.targets.mirror_reads import Reads
@@ -390,15 +390,3 @@ class Mirrord(Worker):
         self._timer = None
         self._sweep = True
         self.wake()
-
-    def flush_legs(self) -> Steps:
-        """The log is about to call regions clean: what was written to them must be durable (kernel: mirror_flush)."""
-        failed: OSError | None = None
-        for leg in self.legs:
-            try:
-                yield from request(leg.dm_dev.device, Bio(Op.FLUSH, 0, 0))
-            except OSError as error:
-                self.legs.fail(leg, LegError.FLUSH)
-                failed = error
-        if failed is not None:
-            raise failed

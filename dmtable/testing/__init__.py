@@ -12,8 +12,9 @@ Needs pytest and Hypothesis, which the extra `dmtable[testing]` brings.
 
 from __future__ import annotations
 
-import importlib
 from typing import TYPE_CHECKING, Any
+
+from dmtable.on_demand import names_on_demand
 
 if TYPE_CHECKING:
     from dmtable.testing.contracts.block_device import BlockDeviceContract as BlockDeviceContract
@@ -69,16 +70,14 @@ _HOME = {
 }
 
 __all__ = sorted(_HOME)
+_load = names_on_demand(__name__, _HOME)
 
 
 def __getattr__(name: str) -> Any:
-    if name not in _HOME:
-        raise AttributeError(f"module 'dmtable.testing' has no attribute {name!r}")
     from dmtable.testing.extra import needs_extra
 
     with needs_extra("the tools of dmtable.testing"):
-        value = globals()[name] = getattr(importlib.import_module(_HOME[name]), name)
-    return value
+        return _load(name)
 
 
 def __dir__() -> list[str]:

@@ -5,10 +5,11 @@ from __future__ import annotations
 from collections.abc import Sequence
 from typing import Self
 
+from dmtable.core.steps import Steps
 from dmtable.core.target import StatusKind
 from dmtable.dirtylog.core import CoreLog, CoreParams
 from dmtable.dirtylog.disk import DiskLog
-from dmtable.dirtylog.log import DirtyLog, Place, Steps
+from dmtable.dirtylog.log import DirtyLog, Place
 from dmtable.language.diagnostics import Finding, refused
 
 

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import errno
+from typing import Any
 
 from dmtable.core.devices import DmDev
 from dmtable.dirtylog import kinds
@@ -30,6 +31,14 @@ class Host:
     def runtime(self) -> Runtime:
         return self._runtime
 
+    @property
+    def owner(self) -> object:
+        return self
+
+    @property
+    def shared(self) -> dict[object, Any]:
+        return {}
+
     def get_device(self, word: str) -> DmDev:
         if word != "7:3":
             raise DeviceLookupError(errno.ENODEV, f"{word} does not exist")
@@ -40,6 +49,9 @@ class Host:
 
     def log(self, text: str) -> None:
         self.lines.append(text)
+
+    def log_limited(self, form: str, *values: object) -> None:
+        self.log(form.format(*values))
 
     def construct(self, words: str, length: int) -> DirtyLog:
         """The log of `disk 2 7:3 16` in a line of so many sectors, not yet resumed."""

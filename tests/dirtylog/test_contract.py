@@ -2,14 +2,11 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
-
 import pytest
-from hypothesis import HealthCheck, Phase, given, is_hypothesis_test, settings
-from hypothesis import strategies as st
 
 from dmtable.dirtylog.log import DirtyLog
 from dmtable.testing.contracts import DirtyLogContract
+from tests.contracts import message_of
 from tests.dirtylog.broken import BROKEN
 
 
@@ -29,18 +26,6 @@ class TestDiskLogOnLargeBlocks(TestDiskLog):
     log_block_size = 4096
     log_sectors = 24
     regions = 24_600
-
-
-def message_of(contract: object, check: str) -> str:
-    """What a check says of something broken."""
-    run: Callable[..., None] = getattr(type(contract), check)
-    if is_hypothesis_test(run):
-        # One example that fails is enough; there is no need for the simplest.
-        unshrunk = settings(phases=[Phase.generate], database=None, suppress_health_check=list(HealthCheck))
-        run = unshrunk(given(data=st.data())(run.hypothesis.inner_test))  # type: ignore[attr-defined]
-    with pytest.raises(AssertionError) as caught:
-        run(contract)
-    return str(caught.value)
 
 
 @pytest.mark.parametrize(("check", "says", "broken"), BROKEN, ids=lambda what: getattr(what, "__name__", ""))

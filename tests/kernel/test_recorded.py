@@ -16,7 +16,8 @@ from tests.kernel.play import UNSUPPORTED, answers
 FOLDER = Path(__file__).parents[2] / "fixtures" / "kernel"
 
 MIRRORS = ("mirrors", "broken_mirror", "mirror_fault", "mirror_life")
-WHOLE = ("valid", "broken", "stacked", "words", "heads", "concise", "text", *MIRRORS, "flakey", "delay")
+DIRTY_LOGS = ("dirtylog", "dirtylog_words", "dirtylog_made")
+WHOLE = ("valid", "broken", "stacked", "words", "heads", "concise", "text", *MIRRORS, *DIRTY_LOGS, "flakey", "delay")
 """Files of which every step can be played."""
 
 COMPARED = {"control": 320, "life": 380, "args": 60, "mangling": 75, "forms": 800}
@@ -24,6 +25,9 @@ COMPARED = {"control": 320, "life": 380, "args": 60, "mangling": 75, "forms": 80
 
 _LOOP = "Linux 6.1 lets an md map itself; later kernels refuse that, and so does the emulator"
 _LOOP_DRIVER = "the loop driver invents a device for any number that it is asked for"
+_MD_DRIVER = "the md driver invents a device for any number that it is asked for"
+_LEFT_ALONE = "the kernel calls a region clean at the next flush, the emulator when nobody wrote to it for a while"
+_HEADER = "the emulator writes the header of a new log when its bits are durable, and here no flush succeeds"
 _CRASH = "dmsetup crashes"
 _READS = "flakey in Linux 6.1 forgets to corrupt reads; `make corrupting read bios work` has mended that since"
 EXCEPTIONS = {
@@ -35,6 +39,10 @@ EXCEPTIONS = {
     ("words", "lin-devname-missing"): _LOOP_DRIVER,
     ("words", "str-99"): _LOOP_DRIVER,
     ("mirror_life", "word-dev-none"): _LOOP_DRIVER,
+    ("dirtylog_words", "disk-all-wrong"): _LOOP_DRIVER,
+    ("dirtylog_words", "disk-no-number"): _MD_DRIVER,
+    ("dirtylog", "dirty-at-once"): _LEFT_ALONE,
+    ("dirtylog", "log-flush-default"): _HEADER,
     ("text", "text-type-5000"): _CRASH,
     ("text", "text-type-9000"): _CRASH,
     ("text", "file-name"): "names files of the recording machine",

@@ -120,6 +120,36 @@ def test_a_timer_that_raises_does_not_stop_the_others(runtime: ThreadRuntime, mo
     assert told == [error]
 
 
+def test_a_worker_whose_step_raised_goes_on_when_it_is_woken(
+    runtime: ThreadRuntime, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    told: list[object] = []
+    seen = threading.Event()
+
+    def tell(args: threading.ExceptHookArgs) -> None:
+        told.append(args.exc_value)
+        seen.set()
+
+    monkeypatch.setattr(threading, "excepthook", tell)
+    error = ValueError("a bad step")
+
+    class Failing(Counting):
+        def step(self) -> bool:
+            if self.jobs == ["bad"]:
+                self.jobs.clear()
+                raise error
+            return super().step()
+
+    worker = Failing()
+    worker.jobs.append("bad")
+    running = runtime.start(worker)
+    assert seen.wait(10)
+    worker.jobs.append("good")
+    running.wake()
+    assert worker.idle.acquire(timeout=10)
+    assert (worker.done, told) == (["good"], [error])
+
+
 def test_closing_stops_everything() -> None:
     runtime = ThreadRuntime()
     worker = Counting()

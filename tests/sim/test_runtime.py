@@ -528,7 +528,8 @@ def test_what_a_step_or_a_timer_raises_reaches_the_driver_and_the_others_go_on(e
     runtime.start(Countdown("third", 1, done))
     with pytest.raises(error):
         runtime.settle()
-    worker.wake()
+    if error is PowerCut:
+        worker.wake()
     runtime.call_later(1.0, fail)
     runtime.call_later(1.0, lambda: done.append("next timer"))
     with pytest.raises(error):
@@ -536,6 +537,25 @@ def test_what_a_step_or_a_timer_raises_reaches_the_driver_and_the_others_go_on(e
     runtime.run()
     assert done == ["going on", "failing", "other", "other", "third", "failing", "next timer"]
     runtime.close()
+
+
+def test_a_worker_whose_step_raised_goes_on_when_it_is_woken(runtime: SimRuntime) -> None:
+    steps: list[int] = []
+
+    def fail_first() -> bool:
+        steps.append(len(steps))
+        if len(steps) == 1:
+            raise ValueError("a defect")
+        return False
+
+    worker = runtime.start(Does("failing", fail_first))
+    with pytest.raises(ValueError, match="a defect"):
+        runtime.settle()
+    runtime.settle()
+    assert steps == [0]
+    worker.wake()
+    runtime.settle()
+    assert steps == [0, 1]
 
 
 def test_a_power_cut_in_a_process_reaches_the_driver(runtime: SimRuntime) -> None:

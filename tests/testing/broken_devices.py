@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import errno
 import time
+from collections.abc import Iterator
 
 from dmtable.io.device import Buffer
 from dmtable.io.memory import MemoryDevice
@@ -97,6 +98,34 @@ class Forgets(MemoryDevice):
         return super().pwrite(data, offset)
 
 
+class HidesTheEnd(MemoryDevice):
+    """What is behind the first sector of a page counts as a hole."""
+
+    def data_ranges(self, offset: int, length: int) -> Iterator[tuple[int, int]]:
+        for begin, count in super().data_ranges(offset, length):
+            yield begin, min(count, 512)
+
+
+class TellsTwice(MemoryDevice):
+    def data_ranges(self, offset: int, length: int) -> Iterator[tuple[int, int]]:
+        for each in super().data_ranges(offset, length):
+            yield each
+            yield each
+
+
+class TellsTooMuch(MemoryDevice):
+    """Whole pages, whatever it was asked for."""
+
+    def data_ranges(self, offset: int, length: int) -> Iterator[tuple[int, int]]:
+        end = min(-(-(offset + length) // _PAGE) * _PAGE, self.size_bytes)
+        return super().data_ranges(offset - offset % _PAGE, end - (offset - offset % _PAGE))
+
+
+class TellsOfNothing(MemoryDevice):
+    def data_ranges(self, offset: int, length: int) -> Iterator[tuple[int, int]]:
+        yield offset, length
+
+
 class LosesUpdates(MemoryDevice):
     """Writes whole pages, and what another thread writes meanwhile to the same page is lost."""
 
@@ -121,6 +150,10 @@ BROKEN_DEVICES = [
     ("test_a_discard_concerns_its_own_bytes_only", "after a discard", DiscardsTooMuch),
     ("test_a_discard_concerns_its_own_bytes_only", "discard_zeroes is set", DiscardsNothing),
     ("test_buffers_stay_the_callers", "after the caller changed", KeepsBuffers),
+    ("test_what_is_called_a_hole_reads_as_zeroes", "do not read as zeroes", HidesTheEnd),
+    ("test_what_is_called_a_hole_reads_as_zeroes", "do not overlap", TellsTwice),
+    ("test_what_is_called_a_hole_reads_as_zeroes", "within what was asked for", TellsTooMuch),
+    ("test_what_is_called_a_hole_reads_as_zeroes", "one byte at least", TellsOfNothing),
     ("test_threads_do_not_disturb_one_another", "had just written", LosesUpdates),
     ("test_any_sequence_of_requests_equals_a_bytearray", "should be", Forgets),
 ]

@@ -4,13 +4,11 @@ from __future__ import annotations
 
 import errno
 import os
-from collections.abc import Callable, Iterator
+from collections.abc import Iterator
 from pathlib import Path
 from typing import ClassVar
 
 import pytest
-from hypothesis import HealthCheck, Phase, given, is_hypothesis_test, settings
-from hypothesis import strategies as st
 
 from dmtable.core.device_mapper import DeviceMapper
 from dmtable.core.registry import Registry
@@ -22,6 +20,7 @@ from dmtable.io.memory import MemoryDevice
 from dmtable.sim.world import World
 from dmtable.targets.striped import Striped
 from dmtable.testing.contracts import BlockDeviceContract, Example, Origin, Refused, TargetContract
+from tests.contracts import OnOneDevice, message_of
 from tests.testing.broken_devices import BROKEN_DEVICES
 from tests.testing.broken_targets import BROKEN_TARGETS, Late
 
@@ -37,11 +36,16 @@ class TestMemoryDevice(BlockDeviceContract):
 
 
 class TestMemoryDeviceOfLargeBlocks(BlockDeviceContract):
+    size_bytes = 256 << 10
+    """Several of the pages in which it takes space, so that there are holes."""
+
     def make(self) -> BlockDevice:
         return MemoryDevice(self.size_bytes, logical_block_size=4096)
 
 
 class TestFileDevice(BlockDeviceContract):
+    size_bytes = 256 << 10
+    """Enough for holes to be told."""
     direct = False
 
     @pytest.fixture(autouse=True)
@@ -142,9 +146,8 @@ class TestMappedDeviceOfManyLines(TestMappedDevice):
     table = "0 64 striped 2 8 /dev/a 0 /dev/b 16\n64 1 linear /dev/c 0\n65 31 linear /dev/b 100\n96 32 linear /dev/c 7"
 
 
-class TestLinear(TargetContract):
+class TestLinear(OnOneDevice):
     target = "linear"
-    devices: ClassVar = {"/dev/a": 256}
     examples = (Example("/dev/a 8", 64), Example("7:0 0", 256), Example("/dev/a 255", 1))
     refused = (
         Refused("/dev/a", 64, errno.EINVAL),
@@ -152,9 +155,6 @@ class TestLinear(TargetContract):
         Refused("/dev/none 0", 64, errno.ENODEV),
         Refused("/dev/a 200", 64, errno.EINVAL),
     )
-
-    def origin(self, example: Example, sector: int) -> Origin:
-        return "/dev/a", int(example.words.split()[1]) + sector
 
 
 class TestStriped(TargetContract):
@@ -205,18 +205,6 @@ class TestLate(TestLinear):
         registry = Registry()
         registry.add(Late)
         return registry
-
-
-def message_of(contract: object, check: str) -> str:
-    """What a check says of something broken."""
-    run: Callable[..., None] = getattr(type(contract), check)
-    if is_hypothesis_test(run):
-        # One example that fails is enough; there is no need for the simplest.
-        unshrunk = settings(phases=[Phase.generate], database=None, suppress_health_check=list(HealthCheck))
-        run = unshrunk(given(data=st.data())(run.hypothesis.inner_test))  # type: ignore[attr-defined]
-    with pytest.raises(AssertionError) as caught:
-        run(contract)
-    return str(caught.value)
 
 
 @pytest.mark.parametrize(("check", "says", "broken"), BROKEN_DEVICES, ids=lambda what: getattr(what, "__name__", ""))

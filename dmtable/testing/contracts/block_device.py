@@ -3,31 +3,22 @@
 from __future__ import annotations
 
 import os
-import random
 import sys
-from array import array
-from collections.abc import Callable, Iterator
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import closing
 from errno import EIO, EROFS
-from functools import cache, lru_cache
 from threading import Barrier
-from typing import Literal
 
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from dmtable.errors import errno_name
-from dmtable.io.device import BlockDevice, Buffer
+from dmtable.io.device import BlockDevice
+from dmtable.testing.contracts.data_ranges import check_data_ranges
 from dmtable.testing.contracts.properties import ANY_CLASS
+from dmtable.testing.contracts.requests import BUFFERS, WRITES, check_refused, data_of, requests, sequences
 from dmtable.units import SECTOR_BYTES
 
-Kind = Literal["read", "read into", "write", "zero", "discard", "flush", "reopen"]
-Request = tuple[Kind, int, int]
-"""(what, first block, blocks)"""
-
-_KINDS: tuple[Kind, ...] = ("read", "read into", "write", "zero", "discard", "flush", "reopen")
 _THREADS = 4
 _ROUNDS = 32
 
@@ -87,7 +78,7 @@ class BlockDeviceContract:
 
     def test_it_can_be_written_and_read_whole(self) -> None:
         with closing(self.make()) as device:
-            data = _data(1, device.size_bytes)
+            data = data_of(1, device.size_bytes)
             count = device.pwrite(data, 0)
             assert count == len(data), f"pwrite returned {count}: it writes all {len(data)} bytes, or raises"
             self._check_content(device, bytearray(data), "after a write of the whole device")
@@ -96,7 +87,7 @@ class BlockDeviceContract:
         with closing(self.make()) as device:
             block, model = device.logical_block_size, _fill(device)
             for number, (first, blocks) in enumerate(((0, 1), (3, 5), (4, 1), (15, 1), (0, 16)), 1):
-                at, data = first * block, _data(number, blocks * block)
+                at, data = first * block, data_of(number, blocks * block)
                 count = device.pwrite(data, at)
                 assert count == len(data), f"pwrite returned {count}: it writes all {len(data)} bytes, or raises"
                 model[at : at + len(data)] = data
@@ -130,8 +121,8 @@ class BlockDeviceContract:
     def test_every_kind_of_buffer_is_written(self) -> None:
         with closing(self.make()) as device:
             block, model = device.logical_block_size, _fill(device)
-            for number, (name, make_buffer) in enumerate(_BUFFERS.items(), 1):
-                data = _data(number, 2 * block)
+            for number, (name, make_buffer) in enumerate(BUFFERS.items(), 1):
+                data = data_of(number, 2 * block)
                 count = device.pwrite(make_buffer(data), block)
                 assert count == len(data), f"pwrite of a {name} returned {count}: it counts bytes, here {len(data)}"
                 model[block : 3 * block] = data
@@ -141,7 +132,7 @@ class BlockDeviceContract:
         with closing(self.make()) as device:
             block, model = device.logical_block_size, _fill(device)
             expected = self.reads_as(bytes(model[block : 3 * block]))
-            for name, make_buffer in _BUFFERS.items():
+            for name, make_buffer in BUFFERS.items():
                 buffer = make_buffer(b"?" * (2 * block))
                 if isinstance(buffer, bytes) or memoryview(buffer).readonly:
                     continue
@@ -152,7 +143,7 @@ class BlockDeviceContract:
     def test_a_strided_view_is_served_or_refused(self) -> None:
         with closing(self.make()) as device:
             block, model = device.logical_block_size, _fill(device)
-            every_other = memoryview(_data(1, 2 * block))[::2]
+            every_other = memoryview(data_of(1, 2 * block))[::2]
             try:
                 device.pwrite(every_other, block)
             except (TypeError, ValueError, BufferError):
@@ -164,7 +155,7 @@ class BlockDeviceContract:
     def test_buffers_stay_the_callers(self) -> None:
         with closing(self.make()) as device:
             block, model = device.logical_block_size, _fill(device)
-            data = bytearray(_data(1, block))
+            data = bytearray(data_of(1, block))
             device.pwrite(data, 0)
             model[:block] = data
             data[:] = b"!" * block
@@ -178,7 +169,7 @@ class BlockDeviceContract:
         with closing(self.make()) as device:
             block, model = device.logical_block_size, _fill(device)
             for offset, length in ((block, block // 2), (block // 2, block), (block + 1, 2 * block - 1)):
-                data = _data(offset, length)
+                data = data_of(offset, length)
                 try:
                     device.pwrite(data, offset)
                 except OSError:
@@ -205,9 +196,9 @@ class BlockDeviceContract:
                 (size + 64 * block, block),
                 (0, size + block),
             ):
-                for name, request in _requests(device, offset, length):
+                for name, request in requests(device, offset, length):
                     what = f"{name} of {length} bytes at {offset} of a device of {size}"
-                    _check_refused(request, what, EIO, "a device that is asked for more than it has raises EIO")
+                    check_refused(request, what, EIO, "a device that is asked for more than it has raises EIO")
                     self._check_content(device, model, f"after a {what}")
                     assert device.size_bytes == size, f"the {what} has changed the device's size"
 
@@ -215,9 +206,9 @@ class BlockDeviceContract:
         with closing(self.make()) as device:
             block, model = device.logical_block_size, _fill(device)
             for offset in (-block, -2 * block):
-                for name, request in _requests(device, offset, 2 * block):
+                for name, request in requests(device, offset, 2 * block):
                     what = f"{name} at {offset}"
-                    _check_refused(request, what, None, "an offset below 0 is refused, and never counts from the end")
+                    check_refused(request, what, None, "an offset below 0 is refused, and never counts from the end")
                     self._check_content(device, model, f"after a {what}")
 
     def test_a_read_only_device_takes_no_writes(self) -> None:
@@ -228,9 +219,9 @@ class BlockDeviceContract:
             assert device.read_only, "a device that cannot be written says so: read_only is True"
             block = device.logical_block_size
             before = device.pread(device.size_bytes, 0)
-            for name, request in _requests(device, block, 2 * block):
-                if name in _WRITES:
-                    _check_refused(request, name, EROFS, "a read-only device refuses with EROFS what would change it")
+            for name, request in requests(device, block, 2 * block):
+                if name in WRITES:
+                    check_refused(request, name, EROFS, "a read-only device refuses with EROFS what would change it")
             device.flush()
             assert device.pread(device.size_bytes, 0) == before, "a request changed a read-only device"
 
@@ -252,10 +243,26 @@ class BlockDeviceContract:
                 self._discard(device, model, first * block, blocks * block)
                 self._check_content(device, model, f"after a discard of {blocks} blocks at block {first}")
             assert device.size_bytes == self.size_bytes, "a discard has changed the device's size"
-            data = _data(1, 4 * block)
+            data = data_of(1, 4 * block)
             device.pwrite(data, 4 * block)
             model[4 * block : 8 * block] = data
             self._check_content(device, model, "after a write where something was discarded")
+
+    def test_what_is_called_a_hole_reads_as_zeroes(self) -> None:
+        with closing(self.make()) as device:
+            block, size = device.logical_block_size, device.size_bytes
+            device.write_zeroes(0, size)
+            model = bytearray(size)
+            blocks = size // block
+            middle = blocks // 2
+            asked = ((0, blocks), (0, 1), (1, middle), (middle + 1, 3), (blocks - 1, 1), (2, 0))
+            for number, written in enumerate((0, middle, middle + 1, blocks - 1), 1):
+                device.pwrite(data := data_of(number, block), written * block)
+                model[written * block : (written + 1) * block] = data
+                when = f"after a write of block {written}"
+                self._check_content(device, model, when)
+                for first, count in asked:
+                    check_data_ranges(device, first * block, count * block, when)
 
     def test_what_was_flushed_outlives_a_close(self) -> None:
         device = self.make()
@@ -281,7 +288,7 @@ class BlockDeviceContract:
             assert os.pread(descriptor, 4 * block, 3 * block) == model[3 * block : 7 * block], (
                 "os.pread on fileno() reads something else than pread; return None where there is more to a read"
             )
-            data = _data(1, 2 * block)
+            data = data_of(1, 2 * block)
             assert os.pwrite(descriptor, data, 8 * block) == len(data), "os.pwrite on fileno() wrote less"
             model[8 * block : 10 * block] = data
             self._check_content(
@@ -300,7 +307,7 @@ class BlockDeviceContract:
                 mine = range(thread * block, 16 * block, _THREADS * block)
                 together.wait()
                 for number in range(_ROUNDS):
-                    data = _data(thread * _ROUNDS + number, block)
+                    data = data_of(thread * _ROUNDS + number, block)
                     for at in mine:
                         device.pwrite(data, at)
                         model[at : at + block] = data
@@ -324,7 +331,7 @@ class BlockDeviceContract:
         device = self.make()
         try:
             block, model = device.logical_block_size, _fill(device)
-            for number, (kind, first, blocks) in enumerate(data.draw(_sequences(device.size_bytes // block)), 1):
+            for number, (kind, first, blocks) in enumerate(data.draw(sequences(device.size_bytes // block)), 1):
                 at, length = first * block, blocks * block
                 if kind == "read":
                     assert device.pread(length, at) == self.reads_as(bytes(model[at : at + length])), (
@@ -337,7 +344,7 @@ class BlockDeviceContract:
                         f"pread_into of {length} bytes at {at} returns other bytes than should be there"
                     )
                 elif kind == "write":
-                    device.pwrite(model_data := _data(number, length), at)
+                    device.pwrite(model_data := data_of(number, length), at)
                     model[at : at + length] = model_data
                 elif kind == "zero":
                     device.write_zeroes(at, length)
@@ -349,6 +356,7 @@ class BlockDeviceContract:
                     if kind == "reopen":
                         device = self.reopen(device) or device
             self._check_content(device, model, "after all requests")
+            check_data_ranges(device, 0, len(model), "after all requests")
         finally:
             device.close()
 
@@ -375,58 +383,8 @@ class BlockDeviceContract:
         model[offset : offset + length] = now
 
 
-_BUFFERS: dict[str, Callable[[bytes], Buffer]] = {
-    "bytes": bytes,
-    "bytearray": bytearray,
-    "memoryview of bytes": memoryview,
-    "memoryview of a bytearray": lambda data: memoryview(bytearray(data)),
-    "slice of a memoryview": lambda data: memoryview(bytearray(b"#" + data + b"#"))[1:-1],
-    "memoryview of wider items": lambda data: memoryview(array("I", data)),
-}
-_WRITES = ("pwrite", "write_zeroes", "discard")
-
-
-def _requests(device: BlockDevice, offset: int, length: int) -> Iterator[tuple[str, Callable[[], object]]]:
-    """Every request that has a place, by its name."""
-    yield "pread", lambda: device.pread(length, offset)
-    yield "pread_into", lambda: device.pread_into(bytearray(length), offset)
-    yield "pwrite", lambda: device.pwrite(b"?" * length, offset)
-    yield "write_zeroes", lambda: device.write_zeroes(offset, length)
-    yield "discard", lambda: device.discard(offset, length)
-
-
-def _check_refused(request: Callable[[], object], what: str, number: int | None, why: str) -> None:
-    """The request raises OSError with this errno; None is any."""
-    try:
-        request()
-    except OSError as error:
-        if number in (None, error.errno):
-            return
-        given = errno_name(error.errno or 0)
-        raise AssertionError(f"{what} raised OSError {given}, and not {errno_name(number or 0)}: {why}") from error
-    except Exception as error:
-        raise AssertionError(f"{what} raised {error!r}: whatever a device refuses is an OSError; {why}") from error
-    raise AssertionError(f"{what} was not refused: {why}")
-
-
-@lru_cache(maxsize=64)
-def _data(number: int, length: int) -> bytes:
-    """Bytes that no other number has, and that differ from place to place."""
-    return random.Random(number).randbytes(length)
-
-
 def _fill(device: BlockDevice) -> bytearray:
     """Writes the device full; returns what it now holds."""
-    data = _data(0, device.size_bytes)
+    data = data_of(0, device.size_bytes)
     device.pwrite(data, 0)
     return bytearray(data)
-
-
-@cache
-def _sequences(blocks: int) -> st.SearchStrategy[list[Request]]:
-    def request(kind: Kind, first: int, count: int) -> Request:
-        return kind, first, min(count, blocks - first)
-
-    return st.lists(
-        st.builds(request, st.sampled_from(_KINDS), st.integers(0, blocks - 1), st.integers(0, 40)), max_size=20
-    )

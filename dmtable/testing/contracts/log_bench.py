@@ -4,10 +4,11 @@ from __future__ import annotations
 
 import errno
 from collections.abc import Callable
-from typing import Protocol
+from typing import Any, Protocol
 
 from dmtable.core.devices import DmDev
-from dmtable.dirtylog.log import DirtyLog, Place, Steps, nothing_to_flush
+from dmtable.core.steps import Steps
+from dmtable.dirtylog.log import DirtyLog, Place, nothing_to_flush
 from dmtable.errors import DeviceLookupError
 from dmtable.language.diagnostics import refused
 from dmtable.runtime.runtime import Runtime
@@ -93,6 +94,14 @@ class LogMachine:
             raise DeviceLookupError(errno.ENODEV, f"{word} does not exist")
         return self._log_dev
 
+    @property
+    def owner(self) -> object:
+        return self
+
+    @property
+    def shared(self) -> dict[object, Any]:
+        return {}
+
     def get_device(self, word: str) -> DmDev:
         return self.lookup(word)
 
@@ -101,6 +110,9 @@ class LogMachine:
 
     def log(self, text: str) -> None:
         self.lines.append(text)
+
+    def log_limited(self, form: str, *values: object) -> None:
+        self.log(form.format(*values))
 
     def flush_data(self) -> Steps:
         self.data_flushes += 1
