@@ -3,11 +3,13 @@
 from __future__ import annotations
 
 from collections.abc import Iterable, Iterator, Sequence
+from contextlib import suppress
 from dataclasses import dataclass
 
-from dmtable.core.devices import DmDev
+from dmtable.core.devices import DmDev, Lookup
 from dmtable.core.layout import area_block_refusals, size_refusal
-from dmtable.core.target import Area
+from dmtable.core.target import Area, Params
+from dmtable.errors import DeviceLookupError
 from dmtable.language import rules
 from dmtable.language.diagnostics import Diagnostic, Edit, Fix, Refusal, diagnose
 from dmtable.language.numbers import scan_sector
@@ -26,6 +28,14 @@ class Use:
     def end(self) -> int:
         """The first sector of the device behind the area."""
         return self.area.start + self.area.length
+
+
+def uses_of(line: Line, params: Params, lookup: Lookup) -> Iterator[Use]:
+    """The areas of a line whose devices are known."""
+    for area in params.areas(line.length):
+        if area.length:
+            with suppress(DeviceLookupError):
+                yield Use(area, lookup(line.words[area.word].text))
 
 
 def block_of(uses: Iterable[Use]) -> int:

@@ -8,12 +8,11 @@ lines are judged as columns, and only rows of which something may be wrong becom
 from __future__ import annotations
 
 from collections.abc import Iterable, Iterator, Sequence
-from contextlib import suppress
 from dataclasses import dataclass, replace
 from itertools import groupby
 from operator import itemgetter
 
-from dmtable.checks.areas import Use, area_diagnostics, block_cut, block_of
+from dmtable.checks.areas import Use, area_diagnostics, block_cut, block_of, uses_of
 from dmtable.checks.columns import Run
 from dmtable.checks.devices import Devices, Mapper, lookup_of
 from dmtable.checks.layout import Layout
@@ -22,9 +21,9 @@ from dmtable.core.devices import DmDev, Lookup
 from dmtable.core.layout import line_block_refusals
 from dmtable.core.registry import Registry
 from dmtable.core.target import Params
-from dmtable.errors import DeviceLookupError
 from dmtable.language import rules
 from dmtable.language.diagnostics import Diagnostic, Refusal, Severity, diagnose, place
+from dmtable.language.grammar import REPLICATORS
 from dmtable.language.parser import read, read_bytes
 from dmtable.language.tree import Columns, Line, Span, Table, column_lines
 
@@ -92,6 +91,7 @@ class _Pass:
         self._is_read = not errors
         self._layout = Layout(table, errors, registry)
         self._sharing = Sharing()
+        self._replicators: list[tuple[Line, Params, Sequence[Use]]] = []
         self._blocks: list[tuple[Line, int] | Run] = []
         """The largest logical block of each line's devices, in the order of the table."""
 
@@ -107,6 +107,11 @@ class _Pass:
         self._found = unread + self._found
         for line, diagnostic in self._sharing.diagnostics(source, self._layout.repeats):
             self._add(line, diagnostic)
+        if self._replicators:
+            from dmtable.checks.groups import conflicts, members
+
+            for line, diagnostic in conflicts(list(members(self._replicators, self._lookup))):
+                self._add(line, diagnostic)
         if not any(diagnostic.refusal and not diagnostic.refusal.at_limits for _, diagnostic in self._found):
             self._judge_blocks()
         if not pieces and self._is_read:
@@ -155,7 +160,9 @@ class _Pass:
                 return _Judged(found, (), parts[-1] if refusal else line)
             if is_status(line):
                 return _Judged([status_line(line, refusal)], (), line)
-        uses = list(self._uses(line, params)) if params else []
+        uses = list(uses_of(line, params, self._lookup)) if params else []
+        if params and line.target in REPLICATORS:
+            self._replicators.append((line, params, uses))
         found = [place(finding, line) for finding in findings]
         return _Judged([*found, *area_diagnostics(line, uses, is_last=is_last)], uses, line)
 
@@ -203,12 +210,6 @@ class _Pass:
             dm_devs.append(self._lookup(word) if params else None)
             in_doubt.append(bool(findings))
         return Run.of(columns, dm_devs, in_doubt)
-
-    def _uses(self, line: Line, params: Params) -> Iterator[Use]:
-        for area in params.areas(line.length):
-            if area.length:
-                with suppress(DeviceLookupError):
-                    yield Use(area, self._lookup(line.words[area.word].text))
 
     def _judge_blocks(self) -> None:
         """Blocks cut by the ends of lines; the kernel asks when every line stands."""

@@ -66,6 +66,8 @@ def run(arguments: argparse.Namespace) -> int:
             except UsageError as error:
                 print(f"dmtable check: {error}", file=sys.stderr)
                 status = 2
+        if len(checked) > 1:
+            checked = _with_groups(checked, devices, arguments)
     is_table_out = arguments.fix and STDIN in paths
     is_colored = (sys.stderr if is_table_out else sys.stdout).isatty() and "NO_COLOR" not in os.environ
     report = _report(checked, arguments.format, color=is_colored)
@@ -128,6 +130,20 @@ def _check(path: str, devices: Devices, arguments: argparse.Namespace) -> _Check
     if arguments.fix:
         text, found = _mend(path, text, found, find)
     return _Checked(Source(text, name), found)
+
+
+def _with_groups(checked: Sequence[_Checked], devices: Devices, arguments: argparse.Namespace) -> list[_Checked]:
+    """The tables with what they have against one another, too, where some are one replicated group."""
+    if sum("replicator" in table.source.text for table in checked) < 2:
+        return list(checked)
+    from dmtable.checks.groups import across
+
+    least = _SEVERITIES.index(arguments.severity)
+    found = across([(table.source.name, table.source.text) for table in checked], devices)
+    return [
+        _Checked(table.source, [*table.found, *(each for each in more if _SEVERITIES.index(each.severity) <= least)])
+        for table, more in zip(checked, found, strict=True)
+    ]
 
 
 def _mend(

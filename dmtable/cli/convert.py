@@ -1,7 +1,11 @@
-"""Rewrite a table as plain lines, in dmsetup's concise form, or as JSON.
+"""Rewrite a table as plain lines, in dmsetup's concise form, as JSON, or in another dialect of the replicator.
 
 The result goes to standard output. The concise form holds many devices, each from a file or a device of a
 concise text; the others hold one table, which --name chooses where the input has several.
+
+--to 2009 makes a control device, called as --name says, and `replicator-dev` lines from the tables of a group in the
+slides' dialect, --to 2008 the reverse from a control device and its devices, each from a file or all in one concise
+text. They write the concise form, and say on standard error what the dialect cannot.
 """
 
 from __future__ import annotations
@@ -40,7 +44,9 @@ class _Shown(Exception):
 def add_arguments(parser: argparse.ArgumentParser) -> None:
     """The options of `dmtable convert`."""
     parser.add_argument("files", nargs="*", metavar="FILE", help="a table, `-` or none for standard input")
-    parser.add_argument("--to", required=True, choices=("kernel", "concise", "json"), help="the form to write")
+    parser.add_argument(
+        "--to", required=True, choices=("kernel", "concise", "json", "2008", "2009"), help="the form to write"
+    )
     parser.add_argument(
         "--from", dest="form", default="auto", choices=("auto", "table", "concise", "json"), help="the form to read"
     )
@@ -54,12 +60,20 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
 
 def run(arguments: argparse.Namespace) -> int:
     """Reads every input before it writes anything. Exit status 1 where a table does not read."""
+    is_dialect = arguments.to in ("2008", "2009")
+    chosen = None if is_dialect else arguments.name
     try:
-        devices = [device for path in arguments.files or [STDIN] for device in _read(path, arguments)]
+        devices = [device for path in arguments.files or [STDIN] for device in _read(path, arguments.form, chosen)]
     except _Shown:
         return 1
     if arguments.to == "concise":
         write_out([write_concise(_described(devices, arguments))])
+        return 0
+    if is_dialect:
+        from dmtable.cli.dialect import NamedTable, write_dialect
+
+        tables = [NamedTable(device.concise.name, device.table) for device in devices]
+        write_out([write_dialect(tables, arguments.to, arguments.name)])
         return 0
     table = _only(devices).table
     if arguments.to == "json":
@@ -71,14 +85,14 @@ def run(arguments: argparse.Namespace) -> int:
     return 0
 
 
-def _read(path: str, arguments: argparse.Namespace) -> Iterator[_Device]:
+def _read(path: str, form: str, name: str | None) -> Iterator[_Device]:
     text, source = read_text(path), display_name(path)
-    form = _form_of(text) if arguments.form == "auto" else arguments.form
+    form = _form_of(text) if form == "auto" else form
     if form == "concise":
-        yield from _read_concise(text, source, arguments.name)
+        yield from _read_concise(text, source, name)
         return
     stem = "" if path == STDIN else os.path.splitext(os.path.basename(path))[0]
-    device = ConciseDevice(arguments.name or stem)
+    device = ConciseDevice(name or stem)
     if form == "json":
         from dmtable.language.json_form import read_json
 

@@ -21,6 +21,9 @@ _VERBS = {
     "write": "dmtable.cli.write",
     "shell": "dmtable.cli.shell",
     "torture": "dmtable.cli.torture",
+    "log": "dmtable.cli.log",
+    "verify": "dmtable.cli.verify",
+    "failover": "dmtable.cli.failover",
 }
 _HELP_WIDTH = 100
 _EXIT_FAILURE = 1
@@ -69,6 +72,9 @@ def _run(verb: str, arguments: list[str]) -> int:
     from dmtable.errors import DmtableError, UsageError
 
     module = importlib.import_module(_VERBS[verb])
+    if arguments and arguments[0] in (verbs := getattr(module, "VERBS", {})):
+        module = importlib.import_module(verbs[arguments[0]])
+        verb = f"{verb} {arguments.pop(0)}"
     parser = argparse.ArgumentParser(prog=f"dmtable {verb}", description=module.__doc__, formatter_class=_Help)
     module.add_arguments(parser)
     try:

@@ -19,7 +19,7 @@ from dmtable.core.md_context import MdContext
 from dmtable.core.registry import Registry
 from dmtable.core.stack import Stack
 from dmtable.core.table import Lines, LiveTable, TableRefused, no_targets
-from dmtable.core.target import Target
+from dmtable.core.target import StatusKind, Target
 from dmtable.errors import DeviceLookupError, IoctlError, NoLiveTableError, UsageError
 from dmtable.io.device import BlockDevice
 from dmtable.language.parser import parse
@@ -292,6 +292,28 @@ class DeviceMapper:
             # Somebody may have removed it just now.
             with suppress(IoctlError):
                 self.remove(md, deferred=True)
+
+    def status(self, md: MappedDevice, kind: StatusKind = StatusKind.INFO) -> list[str]:
+        """What each target of the live table says of itself, behind its name (TABLE_STATUS)."""
+        table = md.live
+        return [target.status(kind) for target in table.targets()] if table is not None else []
+
+    def message(self, md: MappedDevice, sector: int, words: Sequence[str]) -> str:
+        """Sends words to the target at a sector, and returns its answer (TARGET_MSG).
+
+        Raises IoctlError: ENXIO without a live table, EINVAL behind its end, and what the target refuses.
+        """
+        table = md.live
+        if table is None:
+            raise self._refuse(errno.ENXIO, f"{md.name} has no live table")
+        target = table.target_at(sector) if 0 <= sector < table.size else None
+        if target is None:
+            raise self._refuse(errno.EINVAL, "ioctl: Target message sector outside device.")
+        try:
+            return target.message(words)
+        except IoctlError as error:
+            self.klog.extend(error.log)
+            raise
 
     # Inside.
 

@@ -33,6 +33,10 @@ class Plugins(Generic[T]):
         """Makes something known under a name."""
         self._known[name] = found
 
+    def __contains__(self, name: str) -> bool:
+        """Whether something has the name; nothing is loaded for it."""
+        return name in self._builtin or self._known.get(name) is not None or name in self._entries
+
     def find(self, name: str) -> T | None:
         """What has the name, None where nothing has. Raises DmtableError where an entry point does not load."""
         if name not in self._known:

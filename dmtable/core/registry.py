@@ -20,11 +20,14 @@ _BUILTIN = {
     "delay": "dmtable.targets.delay:Delay",
     "dust": "dmtable.targets.dust:Dust",
     "mirror": "dmtable.targets.mirror:Mirror",
+    "replicator": "dmtable.targets.replicator.target:Replicator",
+    "replicator-dev": "dmtable.targets.replicator.target:ReplicatorDev",
 }
-_LANGUAGE_ONLY = {
-    "replicator": "dmtable.targets.replicator:ReplicatorParams",
-    "replicator-dev": "dmtable.targets.replicator:ReplicatorDevParams",
+_PARAMS = {
+    "replicator": "dmtable.targets.replicator.words:ReplicatorParams",
+    "replicator-dev": "dmtable.targets.replicator.words:ReplicatorDevParams",
 }
+"""Where whoever only checks tables need not load what runs the target."""
 _UNEMULATED = "dmtable.targets.unemulated:unemulated"
 
 
@@ -54,13 +57,13 @@ class Registry:
         return found
 
     def params(self, name: str) -> type[Params] | None:
-        """The class that judges a target's words; it may exist where nothing can run the target yet."""
-        if name in _LANGUAGE_ONLY:
-            found: type[Params] = load(_LANGUAGE_ONLY[name])
+        """The class that judges a target's words."""
+        if name in _PARAMS:
+            found: type[Params] = load(_PARAMS[name])
             return found
         target = self.target(name)
         return target.params if target else None
 
     def names(self) -> list[str]:
         """The names that can be run, for suggestions; entry points are named without being loaded."""
-        return sorted({*_LANGUAGE_ONLY, *self._plugins.names()})
+        return self._plugins.names()

@@ -13,6 +13,7 @@ All numbers are little endian. The kernel reads and writes all of it as one requ
 
 from __future__ import annotations
 
+import errno
 import struct
 from dataclasses import dataclass
 
@@ -91,3 +92,14 @@ def read_clean(device: BlockDevice, name: str) -> bitarray:
         what = f"bit {stray} is set, behind the last of {header.regions} regions"
         raise CorruptLogError(name, BITMAP_OFFSET + stray // 8, what)
     return bits[: header.regions]
+
+
+def write_clean(device: BlockDevice, clean: bitarray) -> None:
+    """Makes a log of these regions, whatever is there, durably. Raises OSError, with ENOSPC where it does not fit."""
+    log = bytearray(log_bytes(len(clean), device.logical_block_size))
+    if len(log) > device.size_bytes:
+        raise OSError(errno.ENOSPC, f"a dirty log of {len(clean)} regions takes {len(log)} bytes")
+    Header(MAGIC, VERSION, len(clean)).pack_into(log)
+    clean_bits(log, len(clean))[: len(clean)] = clean
+    device.pwrite(log, 0)
+    device.flush()

@@ -398,6 +398,48 @@ REPLICATOR_WORD_ORDER = _note(
     "the kernel's dirty log takes the device before the region size; the slides print them the other way round",
     "nothing: both orders are read",
 )
+REPLICATOR_KIND = _error(
+    "DM456",
+    "unknown type of replication log or site link",
+    "a log is a ringbuffer (default, replog) or memory, a site link a blockdev (local) or nbd; packages add others",
+    "write one of the known types",
+)
+REPLICATOR_SITE = _error(
+    "DM457",
+    "number that a site cannot have",
+    "sites have numbers from 0 to 2047, each once; 0 is the local site and comes first",
+    "number the sites anew",
+)
+REPLICATOR_POLICY = _error(
+    "DM458",
+    "policy or fall-behind limit that makes no sense",
+    "a policy is asynchronous, synchronous or stall, joined by `+`; a limit is ios, size or timeout with a number",
+    "write `async ios 100`, `async+stall size 64m`, `sync`",
+)
+REPLICATOR_DEVICE = _error(
+    "DM459",
+    "device or dirty log that its site cannot have",
+    "site 0 has no dirty log, every other site has one for each device; all sites of a line hold the same device",
+    "give remote sites a core or disk log and the local one none, and use one device number and region size",
+)
+GROUP_CONFLICT = _error(
+    "DM471",
+    "site link differs from that of another table of its group",
+    "tables with the same log are one group and share its site links; the first table says what they are",
+    "repeat the words of the first table, or change a site link by a message",
+)
+GROUP_CREATE = _error(
+    "DM472",
+    "log of a group is created again",
+    "`create` overwrites a log, and is refused while another table of the group uses it",
+    "write `open` in every table of the group but the first",
+)
+GROUP_TWICE = _error(
+    "DM473",
+    "device number twice in a group",
+    "the number is the device's identity in the log, so that each device of a group needs its own",
+    "give each table of the group another device number",
+)
 MIRROR_LOG_COUNT = _error(
     "DM441",
     "number of the dirty log's words is off",
@@ -526,4 +568,40 @@ STATUS_LINE = _error(
     "line looks like status output",
     "`dmsetup status` prints what a target reports, not the words that make it",
     "use the output of `dmsetup table`",
+)
+SYNC_AND_STALL = _warning(
+    "DM511",
+    "stall at a synchronous site",
+    "stall keeps the log from dropping what an asynchronous site lacks; a synchronous one is waited for in any case",
+    "write sync, or async+stall",
+)
+FIRST_STATE = _note(
+    "DM512",
+    "sync or nosync of a replicator's dirty log",
+    "the word sets only the first state of a device that is new to its replication log; then what is stored holds",
+    "nothing, or leave the word out: a new device is copied as a whole (sync)",
+)
+SMALL_RING = _warning(
+    "DM513",
+    "small log and a site without a limit",
+    "when the log is full, what the site lacks is dropped and resynchronised, without any order in between",
+    "give the site a limit (`ios 100`), the policy `async+stall`, or the group a larger log",
+)
+HUGE_REGION = _warning(
+    "DM514",
+    "device has hardly any regions",
+    "one write that a site misses marks a region, and a resync copies the region as a whole",
+    "choose a smaller region size, as 2048 sectors",
+)
+TIMEOUT_UNIT = _warning(
+    "DM515",
+    "timeout of less than a second",
+    "without a unit a timeout is in milliseconds; LVM2 writes seconds into its tables",
+    "write the unit: `30s`, or `500t` for milliseconds",
+)
+SHARED_LOG = _warning(
+    "DM516",
+    "replication log lies on sectors that something else uses",
+    "the log overwrites what stands there, and is overwritten in turn",
+    "give the log sectors of its own",
 )

@@ -20,6 +20,7 @@ from __future__ import annotations
 from collections import Counter
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field, replace
+from typing import NamedTuple
 
 from dmtable.sim.breach import Breach, Flaw
 from dmtable.sim.cache import State
@@ -92,8 +93,26 @@ class _Outcome:
 
     standing: tuple[Prefix | Breach, ...]
     whole: int
-    explored: list[tuple[int, int, int]]
-    """Each as it was: that all three came up says nothing of all three at once."""
+    explored: list[_Promised]
+    """Each as it was: that all of one came up says nothing of all at once."""
+    is_prefix: bool
+    """Whether all sites as they stand are."""
+
+    def was_explored(self, promised: _Promised) -> bool:
+        """Whether as much was promised before, and as many crashes followed."""
+        return any(
+            all(map(int.__ge__, before[:3], promised[:3])) and before.unordered <= promised.unordered
+            for before in self.explored
+        )
+
+
+class _Promised(NamedTuple):
+    """What holds of a crash state: how many more crashes may follow, and the rest as the moment says."""
+
+    crashes: int
+    durable: int
+    acknowledged: int
+    unordered: frozenset[int]
 
 
 class Explorer:
@@ -161,20 +180,20 @@ class Explorer:
     def _power_fails(self, moment: Moment, history: int, crashes: int, life: _Life) -> None:
         """Every crash state of a moment; as many crashes may follow."""
         self.statistics.moments += 1
-        cloud = (*moment.disks, history, moment.durable, moment.acknowledged, crashes)
+        explored = _Promised(crashes, moment.durable, moment.acknowledged, moment.unordered or frozenset())
+        cloud = (*moment.disks, history, explored)
         known = self._clouds.get(cloud)
         if known is not None:
             self.statistics.covered += known
             return
         count = 0
-        explored = (crashes, moment.durable, moment.acknowledged)
         for ids in self._states.crashed(moment.disks):
             count += 1
             outcome = self._outcomes.get((ids, history))
-            if outcome is None or not any(all(map(int.__ge__, so_far, explored)) for so_far in outcome.explored):
+            if outcome is None or not outcome.was_explored(explored):
                 outcome = self._visit(ids, history, moment, crashes, life)
-            if self.subject.synchronous:
-                for breach in standing(self.subject, outcome.standing, moment.acknowledged):
+            if self.subject.synchronous or not outcome.is_prefix:
+                for breach in standing(self.subject, outcome.standing, moment.acknowledged, moment.unordered):
                     raise Flawed(breach, self._script(self._crash(life, moment, ids)))
             if outcome.whole < moment.durable:
                 text = f"at rest the group holds {entries(outcome.whole)}, and must hold {moment.durable}"
@@ -187,7 +206,7 @@ class Explorer:
         """Judges a crash state, opens the group on it and judges that, and goes on from there."""
         crash = self._crash(life, moment, ids)
         remote = tuple([self._verdict(history, site, ids) for site in range(1, len(self._sites))])
-        for breach in standing(self.subject, remote, moment.acknowledged):
+        for breach in standing(self.subject, remote, moment.acknowledged, moment.unordered):
             raise Flawed(breach, self._script(crash))
         recovery = self._recover(ids, crashes)
         rested = self._states.ids(recovery.images)
@@ -200,8 +219,10 @@ class Explorer:
         known = self._outcomes.get((ids, history))
         if known is None:
             self.statistics.visited += 1
-            known = self._outcomes[ids, history] = _Outcome(remote, recovered.whole, [])
-        known.explored.append((crashes, moment.durable, moment.acknowledged))
+            is_prefix = not any(isinstance(verdict, Breach) for verdict in remote)
+            known = self._outcomes[ids, history] = _Outcome(remote, recovered.whole, [], is_prefix)
+        promised = _Promised(crashes, moment.durable, moment.acknowledged, moment.unordered or frozenset())
+        known.explored.append(promised)
         return known
 
     def _go_on(
@@ -209,7 +230,10 @@ class Explorer:
     ) -> None:
         """The power fails again, during the recovery or the work."""
         for moment in recovery.moments:
-            during = moment._replace(durable=promised.durable, acknowledged=promised.acknowledged)
+            shown = promised.unordered if moment.unordered is None else moment.unordered
+            during = moment._replace(
+                durable=promised.durable, acknowledged=promised.acknowledged, unordered=shown
+            )
             self._power_fails(during, history, crashes, _Life(begins, (), recovery.schedule))
         for work in recovery.works:
             self._go_on_working(work, history, whole, promised, crashes, begins)
@@ -219,7 +243,8 @@ class Explorer:
     ) -> None:
         life = _Life(begins, work.workload, work.schedule, at_once=work.at_once)
         kept = self._histories[history].entries[:whole]
-        known = [self._history_id([*kept, *work.entries[:entered]]) for entered in range(len(work.entries) + 1)]
+        entered = [replace(entry, behind=whole + entry.behind) if entry.behind else entry for entry in work.entries]
+        known = [self._history_id([*kept, *entered[:number]]) for number in range(len(entered) + 1)]
         if breach := work.breach or self._at_rest(known[-1], self._states.ids(work.images), whole + len(work.entries)):
             raise Flawed(breach, self._script(life))
         # Until the first entry of the work nobody knows what a recovery that is under way will keep.
@@ -230,6 +255,7 @@ class Explorer:
             later = moment._replace(
                 durable=whole + moment.durable if moment.durable else recovered,
                 acknowledged=whole + moment.acknowledged if moment.acknowledged else min(promised.acknowledged, whole),
+                unordered=promised.unordered if moment.unordered is None else moment.unordered,
             )
             self._power_fails(later, known[moment.entered], crashes, life)
 

@@ -18,7 +18,7 @@ from dmtable.sim.choices import Choices, Ordinary
 from dmtable.sim.faults import Faults
 from dmtable.sim.ink import stamp
 from dmtable.sim.order import History
-from dmtable.sim.subject import Subject
+from dmtable.sim.subject import Group, Subject
 from dmtable.sim.weather import Weather
 from dmtable.sim.workload import Client, Flush, Operation, Workload, Write, Zero
 from dmtable.sim.world import World
@@ -36,6 +36,8 @@ class Moment(NamedTuple):
     """Entries up to this number must stand at every synchronous site."""
     call: int
     """The number of the call that does not happen any more when the power fails here."""
+    unordered: frozenset[int] | None
+    """The sites that are shown as resynchronising; None before the group is open."""
 
 
 @dataclass(slots=True)
@@ -74,10 +76,13 @@ class Life:
         """
         choices = choices if choices is not None else Ordinary()
         rates = subject.survives if weather else None
-        faults = None if rates is None else Faults(rates=rates, choices=choices)
+        faults = None if rates is None else Faults(
+            rates=rates, choices=choices, concerns=lambda disk, call: disk not in subject.spared
+        )
         self.world = World(choices, faults=faults, traced=traced)
         self._weather = weather
         self._clients: list[_Client] = []
+        self._group: Group | None = None
         self._numbers: dict[Bio, int] = {}
         self._acknowledged: set[int] = set()
         machines = {name: f"site {site}" for site, disks in enumerate(subject.sites) if site for name in disks}
@@ -110,7 +115,14 @@ class Life:
         for client in self._clients:
             if client.waits_for is not None:
                 return Breach(Flaw.STUCK, f"{client.name} still waits for {client.waits_for}")
+        if unordered := self.unordered:
+            return Breach(Flaw.STUCK, f"site {min(unordered)} is still shown as resynchronising")
         return None
+
+    @property
+    def unordered(self) -> frozenset[int] | None:
+        """The sites that are shown as resynchronising now; None where the group is not open."""
+        return None if self._group is None else self._subject.unordered(self._group)
 
     def images(self) -> dict[str, Image]:
         """What the disks show now."""
@@ -124,6 +136,7 @@ class Life:
 
     def submit(self, operation: Operation, bio: Bio) -> None:
         """Hands a request to the group."""
+        assert self._group is not None
         self._group.submit(operation.device, bio)
 
     def acknowledge(self, operation: Operation, bio: Bio, flushes_upto: int) -> None:
@@ -155,7 +168,9 @@ class Life:
 
     def _entered(self, device: int, bio: Bio) -> None:
         tag = 0 if bio.data is None else int.from_bytes(bio.data[:8], "little")
-        self._numbers[bio] = self.history.enter(device, bio.sector, bio.sectors, tag)
+        self._numbers[bio] = self.history.enter(
+            device, bio.sector, bio.sectors, tag, behind=self.promises.durable
+        )
 
     def _remember(self) -> None:
         choices, promises = self.world.choices, self.promises
@@ -168,6 +183,7 @@ class Life:
                 promises.durable,
                 promises.acknowledged,
                 self.world.power.calls + 1,
+                self.unordered,
             )
         )
 

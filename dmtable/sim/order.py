@@ -28,6 +28,8 @@ class Entry:
     sector: int
     sectors: int
     tag: int
+    behind: int = 0
+    """Where this is visible entries up to that number are whole, even in epochs: a flush lies between."""
 
     def __str__(self) -> str:
         last = f"-{self.sector + self.sectors - 1}" if self.sectors > 1 else ""
@@ -80,9 +82,9 @@ class History:
         self._whole = [Prefix(0, 0)]
         self._partial = [Prefix(0, 0)]
         for entry in entries:
-            self.enter(entry.device, entry.sector, entry.sectors, entry.tag)
+            self.enter(entry.device, entry.sector, entry.sectors, entry.tag, entry.behind)
 
-    def enter(self, device: int, sector: int, sectors: int, tag: int) -> int:
+    def enter(self, device: int, sector: int, sectors: int, tag: int, behind: int = 0) -> int:
         """The next entry; `tag` is unique, and 0 for zeroes. Returns its number."""
         if tag in self._numbers and tag:
             raise ValueError(f"tag {tag} is that of entry {self._numbers[tag]} already")
@@ -90,7 +92,7 @@ class History:
             raise ValueError(f"{sectors} sectors at {sector} are not within device {device}")
         number = len(self.entries) + 1
         begin = self._begins[device] + sector
-        self.entries.append(Entry(number, device, sector, sectors, tag))
+        self.entries.append(Entry(number, device, sector, sectors, tag, behind))
         self._spans.append((begin, begin + sectors))
         if tag:
             self._numbers[tag] = number
@@ -165,8 +167,10 @@ class History:
         """All that differs from the prefix are sectors that show some entry behind it."""
         before = self.image(after)
         rest = {at for at, tag in enumerate(shown) if tag != before[at]}
+        newest = max(newest, self._last_zeroes)
         for entry, (begin, end) in zip(self.entries[after:newest], self._spans[after:], strict=False):
-            rest.difference_update(at for at in range(begin, end) if shown[at] == entry.tag)
+            if entry.behind <= after:
+                rest.difference_update(at for at in range(begin, end) if shown[at] == entry.tag)
         return not rest
 
     def _proof(self, shown: list[int]) -> Violation:

@@ -33,6 +33,7 @@ class _State:
     durable: int = 0
     acknowledged: int = 0
     tags: int = 1
+    unordered: frozenset[int] | None = None
 
 
 def replay(subject: Subject, script: Script, trace: list[Event] | None = None) -> Breach | None:
@@ -108,11 +109,13 @@ def _play(subject: Subject, act: Act, state: _State, *, first: bool, trace: list
         breach = _live(subject, act, state, life, first=first)
     except PowerLoss:
         breach = None
+    if life.unordered is not None:
+        state.unordered = life.unordered
     state.disks = {name: _left(disk, act) for name, disk in life.world.disks.items()}
     if act.power_fails_before is not None and breach is None:
         images = {name: shown(left) for name, left in state.disks.items()}
         remote = [judged(subject, site, state.history, images) for site in range(1, len(subject.sites))]
-        breach = next(standing(subject, remote, state.acknowledged), None)
+        breach = next(standing(subject, remote, state.acknowledged, state.unordered), None)
     if trace is not None and life.world.trace is not None:
         trace.extend(life.world.trace)
     life.close()
@@ -156,7 +159,8 @@ def _take_over(state: _State, kept: History, life: Life) -> None:
     if life.history.entries:
         state.history = kept
     for entry in life.history.entries:
-        state.history.enter(entry.device, entry.sector, entry.sectors, entry.tag)
+        behind = before + entry.behind if entry.behind else 0
+        state.history.enter(entry.device, entry.sector, entry.sectors, entry.tag, behind)
     state.durable = before + promises.durable if promises.durable else state.durable
     state.acknowledged = before + promises.acknowledged if promises.acknowledged else state.acknowledged
 

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from abc import ABC, abstractmethod
 from collections.abc import Callable, Mapping, Sequence
-from typing import ClassVar, Protocol
+from typing import Any, ClassVar, Protocol
 
 from dmtable.core.bio import Bio
 from dmtable.errors import UsageError
@@ -43,10 +43,15 @@ class Subject(ABC):
     flush of any device flushes the group all the same; what FUA promises of a single write is not judged."""
     synchronous: ClassVar[frozenset[int]] = frozenset()
     """Sites that hold every acknowledged write as they stand, without any recovery."""
+    epochs: ClassVar[frozenset[int]] = frozenset()
+    """Sites that keep the order only from one flush of the application to the next: a write that it sent when a flush
+    had ended is there only where everything is that the flush made durable."""
     sometimes: ClassVar[Sequence[str]] = ()
     """The states that a campaign must have reached, or it proves less than it seems to."""
     survives: ClassVar[FaultRates | None] = None
     """The faults of disks, and how often they are drawn, that it promises to live with; None is none."""
+    spared: ClassVar[frozenset[str]] = frozenset()
+    """The disks that no fault strikes."""
     patience_seconds: ClassVar[float] = 600.0
     """So much simulated time, the weather's included, and all sites are equal."""
 
@@ -61,6 +66,11 @@ class Subject(ABC):
         The disks of a remote site are reached over `LinkedDevice(world.disks[name], world.link("site 1"))` where
         its link and its machine shall fail in bad weather; without that, nothing ever goes wrong on the way.
         """
+
+    def unordered(self, group: Any) -> frozenset[int]:
+        """The remote sites that the group, as `open` made it, shows as resynchronising now: what they hold as they
+        stand is not judged. Until `open` returns the group's last word counts. None may be left at rest."""
+        return frozenset()
 
     def devices(self, site: int, images: Mapping[str, Image]) -> Sequence[Image]:
         """What the group's devices show at a site, from the images of that site's disks."""

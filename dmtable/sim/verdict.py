@@ -22,13 +22,20 @@ def judged(subject: Subject, site: int, history: History, images: Mapping[str, I
         whole = held(history, shown)
         if whole is not None:
             return Prefix(whole, whole)
-    verdict = history.judge(shown)
+    verdict = history.judge(shown, loose_after=_last_flush(history, shown) if site in subject.epochs else None)
     return Breach(Flaw.ORDER, str(verdict)) if isinstance(verdict, Violation) else verdict
 
 
-def standing(subject: Subject, verdicts: Sequence[Prefix | Breach], acknowledged: int) -> Iterator[Breach]:
-    """What is wrong with the remote sites as they are, without any recovery; `verdicts` begins with site 1."""
+def standing(
+    subject: Subject, verdicts: Sequence[Prefix | Breach], acknowledged: int, unordered: frozenset[int] | None
+) -> Iterator[Breach]:
+    """What is wrong with the remote sites as they are, without any recovery; `verdicts` begins with site 1.
+
+    Of those that are shown as resynchronising nothing is.
+    """
     for site, verdict in enumerate(verdicts, 1):
+        if unordered and site in unordered:
+            continue
         if isinstance(verdict, Breach):
             yield Breach(verdict.flaw, f"site {site} as it stands: {verdict.text}")
         elif site in subject.synchronous and verdict.whole < acknowledged:
@@ -57,6 +64,12 @@ def at_rest(
 def entries(count: int) -> str:
     """So many entries, in words that fit the number."""
     return "1 entry" if count == 1 else f"{count} entries"
+
+
+def _last_flush(history: History, shown: Sequence[int]) -> int:
+    """The last entry that a flush of the application made durable before the newest visible one was written."""
+    visible = set(shown)
+    return max([entry.behind for entry in history.entries if entry.tag and entry.tag in visible], default=0)
 
 
 def _differing(subject: Subject, images: Mapping[str, Image]) -> Breach | None:

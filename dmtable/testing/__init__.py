@@ -20,6 +20,9 @@ if TYPE_CHECKING:
     from dmtable.testing.contracts.block_device import BlockDeviceContract as BlockDeviceContract
     from dmtable.testing.contracts.dirty_log import DirtyLogContract as DirtyLogContract
     from dmtable.testing.contracts.model import Origin as Origin
+    from dmtable.testing.contracts.replog import ReplicationLogContract as ReplicationLogContract
+    from dmtable.testing.contracts.slink import SiteLinkContract as SiteLinkContract
+    from dmtable.testing.contracts.slink_bench import SiteBench as SiteBench
     from dmtable.testing.contracts.target import TargetContract as TargetContract
     from dmtable.testing.contracts.target_words import Example as Example
     from dmtable.testing.contracts.target_words import Refused as Refused
@@ -46,6 +49,9 @@ _HOME = {
     "BlockDeviceContract": "dmtable.testing.contracts.block_device",
     "DirtyLogContract": "dmtable.testing.contracts.dirty_log",
     "Origin": "dmtable.testing.contracts.model",
+    "ReplicationLogContract": "dmtable.testing.contracts.replog",
+    "SiteLinkContract": "dmtable.testing.contracts.slink",
+    "SiteBench": "dmtable.testing.contracts.slink_bench",
     "TargetContract": "dmtable.testing.contracts.target",
     "Example": "dmtable.testing.contracts.target_words",
     "Refused": "dmtable.testing.contracts.target_words",

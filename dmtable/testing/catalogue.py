@@ -20,7 +20,6 @@ from dmtable.testing.draft import (
     Draft,
     damage,
     large_block,
-    paths,
 )
 from dmtable.testing.valid_tables import DeviceSet
 
@@ -56,7 +55,7 @@ def _backslash_in_front(draw: st.DrawFn, draft: Draft) -> None:
     draft.row[index] = "\\" + draft.row[index]
 
 
-@damage("DM007", "DM107", on="replicator")
+@damage("DM007", on="replicator")
 def _continuation_missing(draw: st.DrawFn, draft: Draft) -> None:
     # Behind the log's words, where a site's kind stands: a word that begins no line.
     index = 5 + int(draft.row[4])
@@ -378,39 +377,6 @@ def _zero_with_words(draw: st.DrawFn, draft: Draft) -> None:
 @damage("DM431", on="error")
 def _error_with_words(draw: st.DrawFn, draft: Draft) -> None:
     draft.row.append(draw(st.sampled_from(["5", "EIO"])))
-
-
-def _miscount(draw: st.DrawFn, draft: Draft, index: int) -> None:
-    right = int(draft.row[index])
-    draft.row[index] = str(draw(st.sampled_from([right + 1, right + 7, max(right - 1, 0) if right else 2])))
-
-
-@damage("DM451", "DM107", on="replicator")
-def _count_of_the_log_off(draw: st.DrawFn, draft: Draft) -> None:
-    _miscount(draw, draft, 4)
-
-
-@damage("DM452", "DM107", on="replicator")
-def _count_of_a_site_off(draw: st.DrawFn, draft: Draft) -> None:
-    _miscount(draw, draft, 6 + int(draft.row[4]))
-
-
-@damage("DM453", "DM107", on="replicator")
-def _count_of_a_device_off(draw: st.DrawFn, draft: Draft) -> None:
-    site = 6 + int(draft.row[4])
-    _miscount(draw, draft, site + 1 + int(draft.row[site]))
-
-
-@damage("DM454", "DM107", on="replicator")
-def _sites_missing(draw: st.DrawFn, draft: Draft) -> None:
-    del draft.row[5 + int(draft.row[4]) :]
-
-
-@damage("DM455", "DM107", on="replicator")
-def _region_size_before_the_device(draw: st.DrawFn, draft: Draft) -> None:
-    site = 6 + int(draft.row[4])
-    dirty_log = site + 2 + int(draft.row[site]) + int(draft.row[site + 1 + int(draft.row[site])])
-    draft.row[dirty_log:] = "disk", "2", "8192", draw(paths(draft.devices))
 
 
 # ---- DM5: units and habits

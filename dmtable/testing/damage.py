@@ -15,10 +15,11 @@ from dataclasses import dataclass
 from hypothesis import strategies as st
 
 import dmtable.testing.catalogue
-import dmtable.testing.kernel_catalogue  # noqa: F401  both fill DAMAGES
+import dmtable.testing.kernel_catalogue
+import dmtable.testing.replicator_catalogue  # noqa: F401  all three fill DAMAGES
 from dmtable.errors import UsageError
 from dmtable.testing.draft import DAMAGES as DAMAGES
-from dmtable.testing.draft import LENGTH, MD, Damage, Draft, paths
+from dmtable.testing.draft import LENGTH, LOG, MD, Damage, Draft, paths
 from dmtable.testing.replicators import replicators
 from dmtable.testing.valid_tables import TARGETS, Devices, DeviceSet, check_mix, devices_of, layouts, lines, tokens
 
@@ -52,8 +53,7 @@ def damaged_tables(
 
     `targets` are those of the lines around it. What is drawn is a pair of damage and devices that can have it; a
     damage that the devices cannot have is not drawn (DM206 and DM211 need blocks larger than 512 bytes). Besides
-    `code` and `consequences` only warnings of `AMBIENT` may be found. The replicators' damages strike lines that
-    dmtable does not run.
+    `code` and `consequences` only warnings of `AMBIENT` may be found.
     """
     check_mix(targets, 1, max_lines)
     names = list(DAMAGES) if damages is None else list(damages)
@@ -81,6 +81,8 @@ def damaged_tables(
         damage.strike(draw, draft)
         text, numbers = draw(layouts(draft.rows, tidy, draft.tails))
         line = numbers[draft.at] + draft.lower if draft.rows else 1
+        if damage.on == "replicator":
+            given = DeviceSet((*given.devices, LOG))
         return DamagedTable(text, given, MD, damage.name, damage.code, line, damage.consequences)
 
     return drawn()
@@ -99,9 +101,11 @@ def _drafts(draw: st.DrawFn, damage: Damage, devices: DeviceSet, targets: Sequen
     for index in range(count):
         target = damage.on if index == at and damage.on else draw(st.sampled_from(targets))
         if target == "replicator":
-            words = draw(replicators(max_sites=2, in_line=True)).words()
-            known = [draw(paths(devices)) if word.startswith("/") else word for word in words]
-            rows.append([str(start), str(unit), target, *known])
+            length = 2 * unit
+            words = draw(replicators(max_sites=2, length=length, log=LOG.path, dirty_logs=["core"])).words()
+            room = paths(_roomy(devices))
+            known = [draw(room) if word.startswith("/") and word != LOG.path else word for word in words]
+            rows.append([str(start), str(length), target, *known])
         else:
             many = 2 if index == at else 1
             rows.append(tokens(draw(lines(start, target, _roomy(devices), unit, min_stripes=many, min_chunks=many))))

@@ -12,6 +12,9 @@ from dmtable.testing.valid_tables import DeviceSet, NamedDevice
 MD = "vol"
 """The md that damaged tables are for, which they must not name."""
 
+LOG = NamedDevice("/dev/log", 1 << 13)
+"""The device that the logs of damaged replicators lie on."""
+
 START, LENGTH, TARGET, DEVICE, OFFSET = range(5)
 COUNT, CHUNK = 3, 4
 """Where the words of a line stand: those of linear, and those of striped where they differ."""
@@ -77,7 +80,7 @@ def _always(_devices: DeviceSet) -> bool:
 
 
 DAMAGES: dict[str, Damage] = {}
-"""Every kind of damage, by name; filled by `catalogue` and `kernel_catalogue`."""
+"""Every kind of damage, by name; filled by the modules named `…catalogue`."""
 
 
 def damage(

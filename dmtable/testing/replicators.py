@@ -1,7 +1,6 @@
 """A Hypothesis strategy for replicator tables of both dialects.
 
-dmtable reads, checks and rewrites them; `check` finds no error in these, and no warning. What runs them is
-another matter: there are notes that dmtable does not.
+`check` finds no error in these, and no warning. Their devices need not exist.
 """
 
 from __future__ import annotations
@@ -12,24 +11,29 @@ from dataclasses import dataclass
 from hypothesis import strategies as st
 
 from dmtable.core.target import Params
+from dmtable.dirtylog.core import CoreParams
+from dmtable.dirtylog.disk import DiskParams
+from dmtable.dirtylog.words import Sync
 from dmtable.errors import UsageError
-from dmtable.targets.replicator import (
+from dmtable.slink.words import read_limit, read_policy
+from dmtable.targets.replicator.parts import (
+    LOCAL_SITE,
+    MIN_REGION_SECTORS,
+    NO_DIRTY_LOG,
     CopyWords,
     DirtyLogWords,
-    LogWords,
-    ReplicatorDevParams,
-    ReplicatorParams,
     SiteWords,
 )
+from dmtable.targets.replicator.words import ReplicatorDevParams, ReplicatorParams
 
 DIALECTS = ("2008", "2009")
 """Every site with its device on one line, as in the slides; or a control device and `replicator-dev` lines."""
 
-_LIMITS = st.one_of(
-    st.just(()),
-    st.tuples(st.sampled_from(["ios", "size", "timeout"]), st.sampled_from(["100", "64k", "1000"])),
-    st.sampled_from(["ios=100", "size=64k", "timeout=1000"]).map(lambda limit: (limit,)),
+_LIMITS = (
+    st.sampled_from(["ios 100", "size 64k", "data 4m", "timeout 1000", "timeout 2m"]).map(str.split).map(read_limit)
 )
+_MIN_REGION_BITS, _MAX_REGION_BITS = 1, 15
+DIRTY_LOGS = ("core", "disk")
 
 
 @dataclass(frozen=True, slots=True)
@@ -57,69 +61,83 @@ def replicator_tables(
     @st.composite
     def drawn(draw: st.DrawFn) -> ReplicatorTable:
         is_joined = draw(st.sampled_from([" ", " \\\n"])) if continued else " "
+        lines: list[tuple[int, Params]] = []
         if draw(st.sampled_from(dialects)) == "2008":
-            params: list[Params] = [draw(replicators(max_sites=max_sites, in_line=True))]
+            length = draw(_LENGTHS)
+            lines.append((length, draw(replicators(max_sites=max_sites, length=length))))
         elif draw(st.booleans()):
-            params = [draw(replicators(max_sites=max_sites, in_line=False))]
+            lines.append((draw(_LENGTHS), draw(replicators(max_sites=max_sites, length=None))))
         else:
             count = draw(st.integers(1, max_devices))
-            params = [draw(_devices(number, max_sites)) for number in range(count)]
+            length = draw(_LENGTHS.filter(lambda length: length >= 4 * MIN_REGION_SECTORS))
+            lines += [(length, draw(_devices(number, max_sites, length))) for number in range(count)]
         text = ""
         start = 0
-        for each in params:
-            length = draw(st.integers(1, 1 << 20))
+        for length, each in lines:
             target = "replicator" if isinstance(each, ReplicatorParams) else "replicator-dev"
             text += is_joined.join([f"{start} {length} {target}", *_parts(each.words(), is_joined)]) + "\n"
             start += length
-        return ReplicatorTable(text, tuple(params))
+        return ReplicatorTable(text, tuple(each for _length, each in lines))
 
     return drawn()
 
 
+_LENGTHS = st.integers(2, 1 << 20)
+
+
 @st.composite
-def replicators(draw: st.DrawFn, *, max_sites: int, in_line: bool) -> ReplicatorParams:
-    """Draws a log and its sites; with the sites' devices where `in_line`."""
-    log = draw(
-        st.builds(
-            LogWords,
-            st.sampled_from(["default", "ringbuffer"]),
-            st.just("/dev/log"),
-            st.integers(0, 64),
-            st.sampled_from(["auto", "create", "open"]),
-            st.none() | st.integers(8192, 1 << 21),
-        )
-    )
+def replicators(
+    draw: st.DrawFn,
+    *,
+    max_sites: int,
+    length: int | None,
+    log: str = "/dev/log",
+    dirty_logs: Sequence[str] = DIRTY_LOGS,
+) -> ReplicatorParams:
+    """Draws a log and its sites; in the slides' dialect, with devices for a line of this length, where one is given.
+
+    The log's device needs 8,192 sectors.
+    """
+    log_words = [log, "0", *draw(st.sampled_from(["auto 8192", "create 8192", "open", "o"])).split()]
+    words = [draw(st.sampled_from(["default", "ringbuffer", "replog"])), str(len(log_words)), *log_words]
     number = draw(st.integers(0, 7))
-    count = draw(st.integers(1, max_sites))
-    sites = tuple(draw(_sites(site, number if in_line else None)) for site in range(count))
-    return ReplicatorParams(log, sites)
+    for site in range(draw(st.integers(1, max_sites))):
+        region = 0 if length is None else draw(_regions(_MIN_REGION_BITS, length))
+        copy = None if length is None else draw(_copies(site, number, region, dirty_logs))
+        words += draw(_sites(site, copy)).words()
+    params, _ = ReplicatorParams.inspect(words, 0, length or 1, None)
+    assert params is not None, words
+    return params
 
 
 @st.composite
-def _sites(draw: st.DrawFn, number: int, device: int | None) -> SiteWords:
-    policy = draw(st.sampled_from(["asynchronous", "async", "synchronous", "async+stall", None]))
-    limit = draw(_LIMITS) if policy else ()
-    kind = draw(st.sampled_from(["local", "blockdev"]))
-    return SiteWords(kind, number, policy, limit, None if device is None else draw(_copies(number, device)))
+def _sites(draw: st.DrawFn, number: int, copy: CopyWords | None) -> SiteWords:
+    policy = draw(st.sampled_from(["async", "async+stall", "synchronous", "async+epoch", "a+hold"]).map(read_policy))
+    limit = None if policy.synchronous else draw(_LIMITS)
+    return SiteWords(draw(st.sampled_from(["local", "blockdev"])), number, policy, limit, copy)
 
 
-def _copies(site: int, number: int) -> st.SearchStrategy[CopyWords]:
-    return st.builds(CopyWords, st.just(number), st.just(f"/dev/site{site}/lv{number}"), _DIRTY_LOGS)
-
-
-_REGIONS = st.integers(3, 15).map(lambda bits: 1 << bits)
-_FIRST_STATES = st.sampled_from([None, "sync", "nosync"])
-_DIRTY_LOGS = st.one_of(
-    st.sampled_from(["-", "nolog"]).map(DirtyLogWords),
-    st.builds(DirtyLogWords, st.just("core"), st.none(), _REGIONS, _FIRST_STATES),
-    st.builds(DirtyLogWords, st.just("disk"), st.just("/dev/dirty"), _REGIONS, _FIRST_STATES),
-)
+def _regions(min_bits: int, length: int) -> st.SearchStrategy[int]:
+    """Region sizes of which a line of this length has four, or that are smaller than anybody cares about."""
+    most = max(min_bits, min(_MAX_REGION_BITS, (length // 4).bit_length() - 1))
+    return st.integers(min_bits, most).map(lambda bits: 1 << bits)
 
 
 @st.composite
-def _devices(draw: st.DrawFn, number: int, max_sites: int) -> ReplicatorDevParams:
+def _copies(draw: st.DrawFn, site: int, number: int, region: int, dirty_logs: Sequence[str] = DIRTY_LOGS) -> CopyWords:
+    path = f"/dev/site{site}/lv{number}"
+    if site == LOCAL_SITE:
+        return CopyWords(number, path, DirtyLogWords(draw(st.sampled_from(NO_DIRTY_LOG))))
+    if draw(st.sampled_from(dirty_logs)) == "core":
+        return CopyWords(number, path, DirtyLogWords("core", CoreParams(region, draw(st.sampled_from(Sync)))))
+    return CopyWords(number, path, DirtyLogWords("disk", DiskParams(f"/dev/dirty{site}-{number}", region)))
+
+
+@st.composite
+def _devices(draw: st.DrawFn, number: int, max_sites: int, length: int) -> ReplicatorDevParams:
+    region = draw(_regions(MIN_REGION_SECTORS.bit_length() - 1, length))
     count = draw(st.integers(1, max_sites))
-    copies = tuple((site, draw(_copies(site, number))) for site in range(count))
+    copies = tuple((site, draw(_copies(site, number, region))) for site in range(count))
     return ReplicatorDevParams("/dev/mapper/control", number, copies)
 
 

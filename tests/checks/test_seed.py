@@ -19,8 +19,8 @@ OFF = {
     "replicator-second": [("DM006", 3), ("DM007", 7), ("DM451", 2), ("DM452", 3), ("DM452", 7)],
 }
 NOTES = {
-    "replicator-first": ["DM107", "DM308", "DM455"],
-    "replicator-second": ["DM107", "DM308", "DM308", "DM455"],
+    "replicator-first": ["DM308", "DM455", "DM512"],
+    "replicator-second": ["DM308", "DM308", "DM455", "DM512"],
 }
 
 

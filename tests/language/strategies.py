@@ -22,7 +22,9 @@ odd_words = st.text(st.characters(exclude_characters=BLANKS + "\n"), min_size=1,
     lambda word: word[0] != "#" and word[-1] != "\\"
 )
 counts = st.integers(0, 5).map(str)
-policies = st.sampled_from(["async", "sync", "asynchronous", "synchronous", "stall", "s", "sy", "a", "async+stall"])
+policies = st.sampled_from(
+    ["async", "sync", "asynchronous", "synchronous", "stall", "s", "sy", "a", "async+stall", "async+epoch+h"]
+)
 limits = st.one_of(
     st.none(),
     st.tuples(
@@ -58,12 +60,15 @@ def replicators(draw: st.DrawFn) -> str:
     if draw(st.booleans()):
         sites = [f" {draw(counts)} 1 {draw(devices)} {draw(dirty_logs)}" for _ in range(draw(st.integers(1, 3)))]
         return f"replicator-dev {draw(devices)} {draw(counts)}" + "".join(sites)
-    kind = draw(st.sampled_from(["default", "replog", "ringbuffer", "memory"]))
-    mode = draw(st.sampled_from(["", " open", " create 2097152", " auto 4096", " o", " auto"]))
+    log = f"memory {draw(counts)} 65536"
+    if draw(st.booleans()):
+        mode = draw(st.sampled_from(["", " open", " create 2097152", " auto 4096", " o", " auto"]))
+        kind = draw(st.sampled_from(["default", "replog", "tape"]))
+        log = f"{kind} {draw(counts)} {draw(devices)} {draw(offsets)}{mode}"
     sites = [draw(links()) for _ in range(draw(st.integers(1, 3)))]
     if draw(st.booleans()):
         sites = [f"{site} 2 {draw(counts)} {draw(devices)} {draw(dirty_logs)}" for site in sites]
-    return f"replicator {kind} {draw(counts)} {draw(devices)} {draw(offsets)}{mode} {' '.join(sites)}"
+    return f"replicator {log} {' '.join(sites)}"
 
 
 @st.composite
