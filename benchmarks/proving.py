@@ -6,13 +6,16 @@ import random
 import statistics
 import time
 from collections.abc import Callable
+from itertools import islice
 
 from benchmarks.measure import Row
+from dmtable.sim.choices import exhaustive
 from dmtable.sim.explorer import Explorer
 from dmtable.sim.ink import stamp, tags_of_bytes
 from dmtable.sim.order import History, Prefix
+from dmtable.sim.replicator import Replicator
 from dmtable.sim.torture import campaign
-from dmtable.sim.workload import Workload, Write
+from dmtable.sim.workload import Flush, Workload, Write
 from tests.proving.reference import Reference
 
 _IMAGES = 20_000
@@ -21,6 +24,12 @@ _WORKLOADS: tuple[Workload, ...] = (
     ((Write(0, 0), Write(1, 0)), (Write(0, 0, fua=True),)),
     ((Write(0, 0), Write(1, 0), Write(0, 0), Write(1, 1)),),
 )
+_SIDE_BY_SIDE: tuple[Workload, ...] = (
+    ((Write(0, 0),), (Write(0, 0),)),
+    ((Write(0, 0, fua=True),), (Write(0, 0, fua=True),)),
+    ((Write(0, 0),), (Write(0, 0), Flush(0))),
+)
+_FOUR_WRITES: Workload = ((Write(0, 0), Write(1, 0)), (Write(0, 0), Write(1, 1)))
 _ROUNDS = 5
 _CAMPAIGN_SECONDS = 20.0
 
@@ -37,6 +46,8 @@ def rows() -> list[Row]:
         ),
         Row("order checker, 1 GiB of image", "stamps read, order judged", _gibibyte(), 20, unit=" s"),
         Row("explorer, reference replicator, one core", "crash states covered", _explored(), 20_000, True, "/s"),
+        Row("explorer, the replicator, one core", "crash states covered", _replicated(), 10_000, True, "/s"),
+        Row("the replicator, 4 writes, 320 orders of turns", "every power loss, twice", _four_writes(), 60, unit=" s"),
         Row("torture on two cores", "on one", _two_jobs(), 1.7, True),
     ]
 
@@ -82,6 +93,23 @@ def _explored() -> float:
     for workload in _WORKLOADS:
         explorer.explore(workload)
     return explorer.statistics.covered / (time.perf_counter() - begin)
+
+
+def _replicated() -> float:
+    """All workloads of up to two writes side by side, under all orders of turns with up to two departures."""
+    explorer = Explorer(Replicator())
+    begin = time.perf_counter()
+    for workload in _SIDE_BY_SIDE:
+        explorer.explore(workload)
+    return explorer.statistics.covered / (time.perf_counter() - begin)
+
+
+def _four_writes() -> float:
+    explorer = Explorer(Replicator())
+    begin = time.perf_counter()
+    for choices in islice(exhaustive(2), 320):
+        explorer.run(_FOUR_WRITES, choices)
+    return time.perf_counter() - begin
 
 
 def _two_jobs() -> float:

@@ -62,7 +62,7 @@ def _replicated(dm: DeviceMapper, md: MappedDevice, data: bytes, offsets: list[i
         for offset in offsets:
             write(data, offset)
         while not _idle(dm, md):
-            time.sleep(0.0005)
+            time.sleep(0.002)
         return time.perf_counter() - begin
 
     return run

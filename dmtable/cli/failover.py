@@ -5,7 +5,8 @@
 The tables are those of the old primary. What would be lost is said first, from its log and its dirty logs, or that it
 cannot be known; only then, and only with `--execute`, files are changed: the old log is retired and refuses to be
 opened from then on, and the dirty logs of the new group are made to mark the regions that must be copied. Nobody may
-use the group meanwhile. It may be done again after a failure. Tables are never loaded, only printed.
+use the group meanwhile. It may be done again after a failure, as long as the new group is not at work. Tables are
+never loaded, only printed.
 
 Where the old primary is lost and its log cannot be read, its devices get names in the new tables that do not exist.
 When it is back, `--return` with the same arguments marks what its log names, and prints the tables with its devices.
@@ -66,7 +67,7 @@ def run(arguments: argparse.Namespace) -> int:
         _print(_loss_lines(losses))
         _print(_copy_lines(new))
         if arguments.execute:
-            _execute(old, new, losses, mapper)
+            _execute(old, new, losses, swap, mapper)
     _show_tables(new.group, arguments.output)
     _print(_steps(old, new, losses, arguments))
     return 0 if losses.none else 1
@@ -112,16 +113,16 @@ def _loss_lines(losses: Losses) -> Iterator[str]:
         yield f"nothing is lost: site {site} holds everything up to entry {losses.last}"
         return
     if losses.writes:
-        first, last = losses.writes[0], losses.writes[-1]
+        first = losses.writes[0]
         count = _count(len(losses.writes), "write")
-        yield f"lost: {count}, entries {first.number} to {last.number}, since {when(first.time)} UTC"
+        yield f"lost, or not known to have arrived: {count}, since {when(first.time)} UTC"
         for entry in losses.writes[:_MOST_WRITES]:
             what = "" if entry.op.name == "WRITE" else f"{entry.op.name.lower()} of "
             where = f"{what}{_count(entry.sectors, 'sector')} at {entry.sector} of device {entry.device}"
             yield f"  entry {entry.number}: {where}, {when(entry.time)}"
         if len(losses.writes) > _MOST_WRITES:
             yield f"  … and {len(losses.writes) - _MOST_WRITES} more: see `dmtable log dump`"
-    for device, areas in (losses.dropped or {}).items():
+    for device, areas in losses.dropped.items():
         yield f"lost: what was written to {_areas(areas)} of device {device}; when, nobody can know"
     for damage in losses.damage:
         yield f"lost in the log itself: {damage_text(damage)}"
@@ -151,11 +152,12 @@ def _count(number: int, what: str) -> str:
 # ---- what is done, and what is to be done
 
 
-def _execute(old: PaperGroup, new: Plan, losses: Losses, mapper: DeviceMapper) -> None:
+def _execute(old: PaperGroup, new: Plan, losses: Losses, swap: Swap, mapper: DeviceMapper) -> None:
     """Marks only behind the old log's end: nothing can enter it any more."""
-    from dmtable.targets.replicator.failover import mark, retire
+    from dmtable.targets.replicator.failover import check_new_log, mark, retire
 
     try:
+        check_new_log(swap, mapper.lookup)
         if not losses.unknown:
             retire(old, mapper.lookup, mapper.runtime)
             print(f"done: the old log, {old.log.params.words()[0]}, is retired")
@@ -193,8 +195,6 @@ def _steps(old: PaperGroup, new: Plan, losses: Losses, arguments: argparse.Names
     elif not losses.unknown:
         gone = [*(device.table for device in old.devices), *([old.control[0]] if old.control else [])]
         steps.append(f"at the old primary, if it lives: stop the applications and remove {', '.join(gone)}")
-        if losses.writes and losses.ordered and not losses.damage:
-            steps.append("or resume it until its status shows that nothing is owed: then nothing is lost")
     else:
         steps.append("make sure that the old primary is dead, or cut off from everybody who writes to it")
     if (new.marks or not losses.unknown) and not arguments.execute:
@@ -204,6 +204,8 @@ def _steps(old: PaperGroup, new: Plan, losses: Losses, arguments: argparse.Names
         steps.append("from the next time on the first table says open instead of create and the size")
     if losses.unknown and not arguments.returning:
         steps.append("when the old primary is back, do not start it: give this command with --return")
+    if losses.writes and losses.ordered and not (losses.damage or arguments.execute):
+        yield "To lose nothing, let the old primary run until its status says that nothing is owed, if it can."
     for number, step in enumerate(steps, 1):
         yield f"{number}. {step}"
 

@@ -24,6 +24,7 @@ _VERBS = {
     "log": "dmtable.cli.log",
     "verify": "dmtable.cli.verify",
     "failover": "dmtable.cli.failover",
+    "plan": "dmtable.cli.plan",
 }
 _HELP_WIDTH = 100
 _EXIT_FAILURE = 1

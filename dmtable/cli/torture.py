@@ -17,7 +17,7 @@ if TYPE_CHECKING:
     from dmtable.sim.subject import Subject
     from dmtable.sim.torture import Failure, Progress
 
-_BUILT_IN = "dmtable.sim.stack:stack"
+_BUILT_IN = "dmtable.sim.replicator:replicator"
 _BAR = 24
 _MOST_JOBS = 256
 
@@ -28,13 +28,13 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
         nargs="?",
         default=_BUILT_IN,
         metavar="MODULE:NAME",
-        help="what to torture: a dmtable.sim.Subject, or a class of one; without it, a stack of mds over failing disks",
+        help="what to torture: a dmtable.sim.Subject, or a class of one; without it, the replicator",
     )
     parser.add_argument("--seed", type=int, metavar="N", help="the first seed; without it, any")
     parser.add_argument("--jobs", type=int, default=1, metavar="N", help="processes side by side (default: 1)")
     parser.add_argument("--minutes", type=float, default=1.0, metavar="M", help="how long (default: 1)")
     parser.add_argument(
-        "--small", type=int, default=2, metavar="K", help="first all workloads of up to K writes (default: 2)"
+        "--small", type=int, default=1, metavar="K", help="first all workloads of up to K writes (default: 1)"
     )
     parser.add_argument("--replay", metavar="SCRIPT", help="play the script of a failed run, or a file that holds it")
 

@@ -11,7 +11,7 @@ from collections.abc import Callable, Iterator
 
 from dmtable.core.bio import Bio, submit
 from dmtable.io.device import BlockDevice
-from dmtable.runtime.runtime import Completion, Runtime, Worker
+from dmtable.runtime.runtime import Completion, RunningWorker, Runtime, Worker
 
 Steps = Iterator[Completion]
 """I/O on its way: each item is to be waited for before the next is asked for, and that does at most one
@@ -37,13 +37,13 @@ IDLE: Completion = _Done()
 class StepsWorker(Worker):
     """A Worker whose work is written as steps, which go on for ever, or end. It begins when it is given them."""
 
-    def __init__(self, name: str, runtime: Runtime, steps: Steps) -> None:
+    def __init__(self, name: str, start: Callable[[Worker], RunningWorker], steps: Steps) -> None:
         self.name = name
         self._steps = steps
         self._waits_for: Completion = DONE
         # Until its thread is known here: it may have begun before `start` returned.
         self._rests = True
-        self._running = runtime.start(self)
+        self._running = start(self)
         self._rests = False
         self._running.wake()
 

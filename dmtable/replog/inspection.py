@@ -26,6 +26,7 @@ from dmtable.units import SECTOR_SHIFT
 USUAL_STARTS = (0, 32)
 """Where a log is looked for: at the begin of its device, and where the slides' tables put it."""
 POLL_SECONDS = 1.0
+_TRIES = 20
 
 
 @dataclass(frozen=True, slots=True)
@@ -103,8 +104,12 @@ def inspect(device: BlockDevice, start: int, where: str, runtime: Runtime) -> Lo
 
     Raises CorruptLogError where there is no log that recovery could begin with, and OSError.
     """
-    headers = _headers(device, start, where)
-    walk = _walk(device, start, headers, headers.buffer, runtime)
+    for _ in range(_TRIES):
+        headers = _headers(device, start, where)
+        walk = _walk(device, start, headers, headers.buffer, runtime)
+        # What seems to be damage may have been overwritten when the head had left it.
+        if not walk.damage or _headers(device, start, where).buffer == headers.buffer:
+            break
     table = MemberTable(headers.buffer.id or b"", headers.members if headers.buffer.id else ())
     report = report_of(walk, table, start)
     members = sorted(table.members(), key=lambda member: member[0])

@@ -457,7 +457,7 @@ class RingBufferLog(RingEntries):
         """A header; where the device has larger blocks, with what is behind it and nobody's."""
         if self._block_sectors > 1:
             content = content.ljust(HEADER_SECTORS << SECTOR_SHIFT, b"\0")
-        return request(self._device, Bio(Op.WRITE, sector, len(content) >> SECTOR_SHIFT, memoryview(content)))
+        return writing(self._device, [(sector, [content])])
 
     def _writing_front(self, log: LogHeader | None, members: Sequence[tuple[int, bytes]]) -> Steps:
         """The log header, where there is a new one, and sectors of the table of members: the changed ones, or where

@@ -99,6 +99,10 @@ class Runtime(ABC):
     def start(self, worker: Worker) -> RunningWorker:
         """Begins to step a Worker whenever it is woken; it starts awake."""
 
+    def crew(self) -> Callable[[Worker], RunningWorker]:
+        """As `start`, for Workers that hand work to one another: they may share a thread, where there are any."""
+        return self.start
+
     @abstractmethod
     def close(self) -> None:
         """Stops all Workers and drops all timers."""

@@ -8,6 +8,7 @@ import time
 from collections.abc import Callable
 from contextlib import AbstractContextManager
 
+from dmtable.runtime.crew import Crew
 from dmtable.runtime.runtime import Completion, Condition, RunningWorker, Runtime, Timer, Worker
 
 
@@ -53,6 +54,9 @@ class ThreadRuntime(Runtime):
             self._workers.add(running)
         running.begin()
         return running
+
+    def crew(self) -> Callable[[Worker], RunningWorker]:
+        return Crew(self.start).start
 
     def close(self) -> None:
         with self._guard:

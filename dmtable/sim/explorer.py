@@ -26,6 +26,7 @@ from dmtable.sim.breach import Breach, Flaw
 from dmtable.sim.cache import State
 from dmtable.sim.choices import Choices, exhaustive
 from dmtable.sim.crash_states import CrashStates, Ids
+from dmtable.sim.faults import Faults
 from dmtable.sim.life import Life, Moment, created
 from dmtable.sim.order import Entry, History, Prefix
 from dmtable.sim.recovery import Recovery, Work, recover
@@ -132,6 +133,7 @@ class Explorer:
         self.statistics = Statistics()
         self._crashes = crashes if subject.ordered else 1
         self._seed = seed
+        self._is_bounded = bool(subject.synchronous or subject.lacking)
         self._states = CrashStates(subject, most=most_images, seed=seed or 0)
         self._sites = [[self._states.names.index(name) for name in site] for site in subject.sites]
         self._histories: list[History] = []
@@ -157,18 +159,19 @@ class Explorer:
         for choices in exhaustive(departures):
             self.run(workload, choices)
 
-    def run(self, workload: Workload, choices: Choices, *, weather: bool = False) -> None:
+    def run(self, workload: Workload, choices: Choices, *, weather: bool = False, faults: Faults | None = None) -> None:
         """One run in the order of turns that the choices give, and every power loss on its way. Raises Flawed.
 
-        In `weather` links and disks fail now and then, as the choices decide too.
+        In `weather` links and disks fail now and then, as the choices decide too; without, as `faults` say, of which
+        a script tells nothing.
         """
         history = History(self.subject.device_sectors)
-        life = Life(self.subject, self._created, history, choices=choices, weather=weather, watched=True)
+        life = Life(self.subject, self._created, history, choices=choices, weather=weather, faults=faults, watched=True)
         breach = life.live(workload)
         self.statistics.runs += 1
         self.statistics.sightings += life.world.sightings
         known = [self._history_id(history.entries[:number]) for number in range(len(history.entries) + 1)]
-        if breach is None:
+        if breach is None and not life.is_maimed:
             breach = self._at_rest(known[-1], self._states.ids(life.images()), len(history.entries))
         life.close()
         way = _Life(None, workload, tuple(choices.script), weather)
@@ -192,7 +195,7 @@ class Explorer:
             outcome = self._outcomes.get((ids, history))
             if outcome is None or not outcome.was_explored(explored):
                 outcome = self._visit(ids, history, moment, crashes, life)
-            if self.subject.synchronous or not outcome.is_prefix:
+            if self._is_bounded or not outcome.is_prefix:
                 for breach in standing(self.subject, outcome.standing, moment.acknowledged, moment.unordered):
                     raise Flawed(breach, self._script(self._crash(life, moment, ids)))
             if outcome.whole < moment.durable:
@@ -231,9 +234,7 @@ class Explorer:
         """The power fails again, during the recovery or the work."""
         for moment in recovery.moments:
             shown = promised.unordered if moment.unordered is None else moment.unordered
-            during = moment._replace(
-                durable=promised.durable, acknowledged=promised.acknowledged, unordered=shown
-            )
+            during = moment._replace(durable=promised.durable, acknowledged=promised.acknowledged, unordered=shown)
             self._power_fails(during, history, crashes, _Life(begins, (), recovery.schedule))
         for work in recovery.works:
             self._go_on_working(work, history, whole, promised, crashes, begins)

@@ -59,13 +59,14 @@ class Life:
         *,
         choices: Choices | None = None,
         weather: bool = False,
+        faults: Faults | None = None,
         first_tag: int = 1,
         watched: bool = False,
         traced: bool = False,
     ) -> None:
         """The operations of its workloads have the tags from `first_tag` on, in their order.
 
-        With `weather` links and disks fail now and then, as the choices decide.
+        With `weather` links and disks fail now and then, as the choices decide; without, as `faults` say.
         """
         self.history = history
         self.promises = Promises()
@@ -76,9 +77,8 @@ class Life:
         """
         choices = choices if choices is not None else Ordinary()
         rates = subject.survives if weather else None
-        faults = None if rates is None else Faults(
-            rates=rates, choices=choices, concerns=lambda disk, call: disk not in subject.spared
-        )
+        if rates is not None:
+            faults = Faults(rates=rates, choices=choices, concerns=lambda disk, call: disk not in subject.spared)
         self.world = World(choices, faults=faults, traced=traced)
         self._weather = weather
         self._clients: list[_Client] = []
@@ -109,13 +109,15 @@ class Life:
                 self._begin(operations)
             self.world.runtime.pass_time(self._subject.patience_seconds)
         except Exception as error:
+            if self.is_maimed and self._group is None:
+                return None
             return Breach(Flaw.RAISED, f"{type(error).__name__}: {error} ({_place(error)})")
         if self.world.power.watch is not None:
             self._remember()
         for client in self._clients:
             if client.waits_for is not None:
                 return Breach(Flaw.STUCK, f"{client.name} still waits for {client.waits_for}")
-        if unordered := self.unordered:
+        if (unordered := self.unordered) and not self.is_maimed:
             return Breach(Flaw.STUCK, f"site {min(unordered)} is still shown as resynchronising")
         return None
 
@@ -123,6 +125,12 @@ class Life:
     def unordered(self) -> frozenset[int] | None:
         """The sites that are shown as resynchronising now; None where the group is not open."""
         return None if self._group is None else self._subject.unordered(self._group)
+
+    @property
+    def is_maimed(self) -> bool:
+        """Whether a fault struck that the group need not live on with."""
+        faults = self.world.faults
+        return faults is not None and any(strike.disk in self._subject.spared for strike in faults.struck)
 
     def images(self) -> dict[str, Image]:
         """What the disks show now."""
@@ -168,9 +176,7 @@ class Life:
 
     def _entered(self, device: int, bio: Bio) -> None:
         tag = 0 if bio.data is None else int.from_bytes(bio.data[:8], "little")
-        self._numbers[bio] = self.history.enter(
-            device, bio.sector, bio.sectors, tag, behind=self.promises.durable
-        )
+        self._numbers[bio] = self.history.enter(device, bio.sector, bio.sectors, tag, behind=self.promises.durable)
 
     def _remember(self) -> None:
         choices, promises = self.world.choices, self.promises

@@ -28,8 +28,7 @@ class Entry:
     sector: int
     sectors: int
     tag: int
-    behind: int = 0
-    """Where this is visible entries up to that number are whole, even in epochs: a flush lies between."""
+    behind: int = 0  # where this is visible, entries up to that number are whole even in epochs
 
     def __str__(self) -> str:
         last = f"-{self.sector + self.sectors - 1}" if self.sectors > 1 else ""
@@ -165,10 +164,9 @@ class History:
 
     def _is_loose(self, shown: list[int], after: int, newest: int) -> bool:
         """All that differs from the prefix are sectors that show some entry behind it."""
-        before = self.image(after)
-        rest = {at for at, tag in enumerate(shown) if tag != before[at]}
-        newest = max(newest, self._last_zeroes)
-        for entry, (begin, end) in zip(self.entries[after:newest], self._spans[after:], strict=False):
+        rest = {at for at, (tag, held) in enumerate(zip(shown, self.image(after), strict=True)) if tag != held}
+        last = max(newest, self._last_zeroes)
+        for entry, (begin, end) in zip(self.entries[after:last], self._spans[after:], strict=False):
             if entry.behind <= after:
                 rest.difference_update(at for at in range(begin, end) if shown[at] == entry.tag)
         return not rest

@@ -46,9 +46,7 @@ def dirty_log_name(site: int, device: int) -> str:
     return f"dirty log {site} {device}"
 
 
-def disks_of(
-    device_sectors: Sequence[int], log: int, *, sites: int = 2, dirty_logs: bool = True
-) -> Mapping[str, int]:
+def disks_of(device_sectors: Sequence[int], log: int, *, sites: int = 2, dirty_logs: bool = True) -> Mapping[str, int]:
     """The sizes of the disks of a group in sectors, by name."""
     disks = {_LOG: log}
     for site in range(sites):
@@ -70,7 +68,9 @@ class _Tables:
         self.runtime = runtime
         self.owner = object()
         self.shared: dict[object, Any] = {}
-        self._devices = {name: DmDev((7, number), name, device) for number, (name, device) in enumerate(devices.items())}
+        self._devices = {
+            name: DmDev((7, number), name, device) for number, (name, device) in enumerate(devices.items())
+        }
 
     def get_device(self, word: str) -> DmDev:
         return self._devices[word]
@@ -140,6 +140,7 @@ class Replicator(Subject):
     limit: ClassVar[FallBehind | None] = None
     dirty_log: ClassVar[str] = "disk"
     region_sectors: ClassVar[int] = 2
+    spared: ClassVar[frozenset[str]] = frozenset({_LOG})
     may_be_damaged: ClassVar[bool] = False
     """Whether the log's disk may have lost more than a power loss takes."""
 
@@ -174,12 +175,14 @@ class OneBehind(Replicator):
     """The site may lack one acknowledged write."""
 
     limit = FallBehind(Measure.IOS, 1, 1)
+    lacking: ClassVar[Mapping[int, int]] = {1: 1}
 
 
 class OneSectorBehind(Replicator):
     """The site may lack one sector of acknowledged writes."""
 
     limit = FallBehind(Measure.SIZE, 1, 1, "s")
+    lacking: ClassVar[Mapping[int, int]] = {1: 1}
 
 
 class SecondBehind(Replicator):
@@ -224,13 +227,12 @@ class ThreeDevices(Replicator):
 
 
 class Larger(Replicator):
-    """Larger requests, and devices of several regions; nothing but the log is spared by faults."""
+    """Larger requests, devices of several regions, and disks that fail."""
 
     device_sectors = (10, 4)
     boundary_sectors = 4
     region_sectors = 4
     disks = disks_of((10, 4), log_sectors(3, 4))
-    spared = frozenset({_LOG})
     survives = FaultRates(
         (
             (Call.READ, Ill.ERROR, 60),
@@ -240,6 +242,25 @@ class Larger(Replicator):
             (Call.WRITE, Ill.SLOW, 60),
         ),
         lasting_one_in=4,
+    )
+    sometimes = (
+        "log full",
+        "wrap",
+        "stale lap",
+        "torn entry",
+        "abandoned tail",
+        "group commit",
+        "recovery with one site ahead",
+        "replay over a later entry",
+        "replicator: an entry waits for its device",
+        "replicator: an entry waits for marks",
+        "replicator: a site falls behind",
+        "replicator: link down",
+        "replicator: a site comes back",
+        "replicator: entries are dropped",
+        "replicator: a site loses its order",
+        "replicator: a region is copied",
+        "replicator: a site regains its order",
     )
 
 

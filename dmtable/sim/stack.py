@@ -1,4 +1,4 @@
-"""What is tortured where nothing else is named: mds over disks with volatile caches, while their tables are swapped."""
+"""A subject without write order: mds over disks with volatile caches, while their tables are swapped."""
 
 from __future__ import annotations
 

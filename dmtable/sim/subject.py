@@ -43,6 +43,8 @@ class Subject(ABC):
     flush of any device flushes the group all the same; what FUA promises of a single write is not judged."""
     synchronous: ClassVar[frozenset[int]] = frozenset()
     """Sites that hold every acknowledged write as they stand, without any recovery."""
+    lacking: ClassVar[Mapping[int, int]] = {}
+    """Sites that as they stand lack at most so many acknowledged writes."""
     epochs: ClassVar[frozenset[int]] = frozenset()
     """Sites that keep the order only from one flush of the application to the next: a write that it sent when a flush
     had ended is there only where everything is that the flush made durable."""
@@ -51,7 +53,8 @@ class Subject(ABC):
     survives: ClassVar[FaultRates | None] = None
     """The faults of disks, and how often they are drawn, that it promises to live with; None is none."""
     spared: ClassVar[frozenset[str]] = frozenset()
-    """The disks that no fault strikes."""
+    """The disks that no fault strikes; where one is placed there, the group need not live on with it, but keeps what
+    it promised until it is opened again."""
     patience_seconds: ClassVar[float] = 600.0
     """So much simulated time, the weather's included, and all sites are equal."""
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Iterator, Mapping, Sequence
 
 from dmtable.sim.breach import Breach, Flaw
@@ -38,9 +39,14 @@ def standing(
             continue
         if isinstance(verdict, Breach):
             yield Breach(verdict.flaw, f"site {site} as it stands: {verdict.text}")
-        elif site in subject.synchronous and verdict.whole < acknowledged:
+        elif verdict.whole < acknowledged - most_lacking(subject, site):
             text = f"entry {acknowledged} was acknowledged, but site {site} as it stands holds {entries(verdict.whole)}"
             yield Breach(Flaw.LOST, text)
+
+
+def most_lacking(subject: Subject, site: int) -> float:
+    """How many acknowledged writes a remote site may lack as it stands."""
+    return 0 if site in subject.synchronous else subject.lacking.get(site, math.inf)
 
 
 def at_rest(

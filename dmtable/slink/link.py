@@ -79,6 +79,7 @@ class SiteDevice:
     __slots__ = (
         "_calls",
         "_calls_of",
+        "context",
         "device",
         "dirty_log",
         "dirty_log_words",
@@ -93,6 +94,8 @@ class SiteDevice:
         self.word = word
         self.length = length
         self.dirty_log = dirty_log
+        self.context: Context | None = None
+        """Of the table that named the device, through which it is opened once more."""
         self.device: BlockDevice | None = None
         self.name = word
         """As tables print it: major:minor, or the word where the device was never opened."""
@@ -247,7 +250,7 @@ class SiteLink(ABC):
         READ, and is tested as others are."""
         at = self.devices.get(number)
         if at is not None and at.device is None:
-            at.device, at.name = self.connect(context, at.word)
+            at.device, at.name = self.connect(at.context or context, at.word)
             yield DONE
 
     def writing(

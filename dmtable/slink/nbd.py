@@ -13,6 +13,7 @@ from dmtable.io.device import BlockDevice
 from dmtable.io.libnbd import load
 from dmtable.io.nbd import NbdDevice
 from dmtable.slink.link import FallBehind, PlainCalls, Policy, SiteLink
+from dmtable.units import SECTOR_SHIFT
 
 
 class NbdLink(SiteLink):
@@ -61,9 +62,9 @@ class NbdLink(SiteLink):
             # One round trip, where a flush of its own would take two.
             if op is Op.WRITE:
                 assert data is not None
-                device.pwrite(data, sector << 9, fua=True)
+                device.pwrite(data, sector << SECTOR_SHIFT, fua=True)
             else:
-                device.write_zeroes(sector << 9, sectors << 9, fua=True)
+                device.write_zeroes(sector << SECTOR_SHIFT, sectors << SECTOR_SHIFT, fua=True)
             self.proved()
             yield DONE
         else:

@@ -32,7 +32,7 @@ def _spoilt(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
 
 
 def test_a_failure_is_told_with_the_command_that_replays_it(capsys: pytest.CaptureFixture[str]) -> None:
-    assert main(["torture", "spoilt:torn", "--seed", "1", "--jobs", "2", "--minutes", "1"]) == 1
+    assert main(["torture", "spoilt:torn", "--seed", "1", "--small", "2", "--jobs", "2", "--minutes", "1"]) == 1
     told = capsys.readouterr()
     assert "failure in small workload" in told.out  # of the two jobs either may be the first
     assert "the power fails before call" in told.out
@@ -55,7 +55,7 @@ def test_a_run_that_did_not_get_everywhere_fails(capsys: pytest.CaptureFixture[s
     assert "crash states covered" in out
 
 
-def test_without_a_subject_a_stack_of_mds_is_tortured(capsys: pytest.CaptureFixture[str]) -> None:
+def test_without_a_subject_the_replicator_is_tortured(capsys: pytest.CaptureFixture[str]) -> None:
     assert main(["torture", "--replay", '{"acts": [{"workload": [[{"op": "flush", "device": 0}]]}]}']) == 0
     assert "no failure" in capsys.readouterr().out
 

@@ -1,6 +1,9 @@
-"""Hunts the planted defects and prints what found them: `python -m tests.proving.defects [PAGE]`.
+"""Hunts the planted defects, of the reference and of the replicator, and prints what found them.
 
-With a page, the table there between `<!-- defects -->` and `<!-- /defects -->` is written anew.
+    python -m tests.proving.defects [PAGE]
+
+With a page, the tables there between `<!-- defects -->` and `<!-- /defects -->`, and between those of
+`replicator-defects`, are written anew.
 """
 
 from __future__ import annotations
@@ -16,10 +19,10 @@ from dmtable.sim.explorer import Explorer, Flawed
 from dmtable.sim.playback import shrink
 from dmtable.sim.script import Script
 from dmtable.sim.workload import small_workloads
+from tests.proving import replicator_defects
 from tests.proving.reference import Defect, Reference
 
 _MOST_WRITES = 4
-_MARKED = re.compile(r"(<!-- defects -->\n).*?(<!-- /defects -->)", re.DOTALL)
 
 
 @dataclass(frozen=True, slots=True)
@@ -64,12 +67,30 @@ def table() -> str:
     return "\n".join(lines) + "\n"
 
 
+def replicator_table() -> str:
+    """The table of those of the production replicator."""
+    lines = ["| defect | found by | after crash states | in seconds |", "|---|---|---|---|"]
+    for defect in replicator_defects.DEFECTS:
+        begin = time.perf_counter()
+        found = defect.hunt()
+        seconds = time.perf_counter() - begin
+        if found is None:
+            raise SystemExit(f"not found: {defect}")
+        where = "" if found.script is not None else "a storm: "
+        lines.append(f"| {defect} | {where}{found.breach} | {found.covered:,} | {seconds:.2f} |")
+    for name, (_, check) in replicator_defects.BY_NAMED_TESTS.items():
+        lines.append(f"| {name} | the test `{check}` | | |")
+    return "\n".join(lines) + "\n"
+
+
 def main() -> None:
-    text = table()
-    print(text, end="")
-    for name in sys.argv[1:]:
-        page = Path(name)
-        page.write_text(_MARKED.sub(lambda match: f"{match[1]}{text}{match[2]}", page.read_text()))
+    tables = {"defects": table(), "replicator-defects": replicator_table()}
+    for mark, text in tables.items():
+        print(text, end="")
+        marked = re.compile(rf"(<!-- {mark} -->\n).*?(<!-- /{mark} -->)", re.DOTALL)
+        for name in sys.argv[1:]:
+            page = Path(name)
+            page.write_text(marked.sub(rf"\g<1>{text}\g<2>", page.read_text()))
 
 
 if __name__ == "__main__":

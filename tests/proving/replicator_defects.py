@@ -5,7 +5,7 @@ The defects are those of the original (flush and head, bits, laps, resync …), 
 
 from __future__ import annotations
 
-from collections.abc import Generator, Iterator
+from collections.abc import Generator, Iterator, Sequence
 from contextlib import ExitStack, contextmanager
 from dataclasses import dataclass
 from typing import Any
@@ -21,16 +21,22 @@ from dmtable.replog.log import Entry, Membership
 from dmtable.replog.recovery import Look, Walk
 from dmtable.replog.ringbuffer import RingBufferLog
 from dmtable.sim import replicator as groups
+from dmtable.sim.breach import Breach
+from dmtable.sim.choices import Seeded
+from dmtable.sim.explorer import Explorer, Flawed
 from dmtable.sim.replicator import Replicator, disks_of
-from dmtable.sim.workload import Workload, Write
+from dmtable.sim.script import Script
+from dmtable.sim.workload import Workload, Write, any_workload
 from dmtable.slink.link import SiteLink
 from dmtable.targets.replicator import group as group_module
 from dmtable.targets.replicator.footprint import Footprint
 from dmtable.targets.replicator.group import Group
+from dmtable.targets.replicator.reads import Reads
 from dmtable.targets.replicator.resync import Resync
 from dmtable.targets.replicator.sender import Sender
 from dmtable.targets.replicator.site import Site
 from dmtable.targets.replicator.takeover import Takeover
+from tests.proving.storms import storm
 
 
 @dataclass(frozen=True, slots=True)
@@ -43,7 +49,7 @@ class Small:
 
 @dataclass(frozen=True, slots=True)
 class Weather:
-    """Found by the campaign of a seed, in which links and disks fail."""
+    """Found by seeds from this one on, in which links and disks fail: at once, unless the replicator has changed."""
 
     seed: int
 
@@ -52,24 +58,80 @@ Patch = tuple[object, str, object]
 
 
 @dataclass(frozen=True, slots=True)
+class Storm:
+    """Found by a storm, of seeds from this one on."""
+
+    seed: int
+
+
+_MOST_SEEDS = 20
+_MOST_IMAGES = 16
+"""Of a moment in weather."""
+
+
+@dataclass(frozen=True, slots=True)
+class Found:
+    """What is wrong, the script that shows it, and how many crash states came before."""
+
+    breach: Breach
+    script: Script | None
+    """None of a storm, which only its seed shows again."""
+    covered: int
+
+
+@contextmanager
+def planted(patches: Sequence[Patch]) -> Iterator[None]:
+    """The production code has the defect until this ends."""
+    with ExitStack() as stack:
+        for owner, attribute, new in patches:
+            stack.enter_context(patch.object(owner, attribute, new))
+        yield
+
+
+@dataclass(frozen=True, slots=True)
 class Defect:
     """What is done wrong, by which patches, in which group, and how it is found."""
 
     name: str
     patches: tuple[Patch, ...]
-    search: Small | Weather
+    search: Small | Weather | Storm
     subject: type[Replicator] = Replicator
 
     def __str__(self) -> str:
         return self.name
 
-    @contextmanager
-    def planted(self) -> Iterator[None]:
-        """The production code has the defect until this ends."""
-        with ExitStack() as stack:
-            for owner, attribute, new in self.patches:
-                stack.enter_context(patch.object(owner, attribute, new))
-            yield
+    def hunt(self) -> Found | None:
+        """Plants it and searches; None where nobody notices."""
+        with planted(self.patches):
+            if isinstance(self.search, Small):
+                return self._explored(self.search)
+            for seed in range(self.search.seed, self.search.seed + _MOST_SEEDS):
+                found = self._tortured(seed) if isinstance(self.search, Weather) else self._in_storm(seed)
+                if found:
+                    return found
+        return None
+
+    def _explored(self, search: Small) -> Found | None:
+        explorer = Explorer(self.subject())
+        try:
+            explorer.explore(search.workload, departures=search.departures)
+        except Flawed as flawed:
+            return Found(flawed.breach, flawed.script, explorer.statistics.covered)
+        return None
+
+    def _tortured(self, seed: int) -> Found | None:
+        subject = self.subject()
+        workload = any_workload(subject.device_sectors, Seeded(seed), boundary_sectors=subject.boundary_sectors)
+        explorer = Explorer(subject, crashes=1, most_images=_MOST_IMAGES, seed=seed)
+        try:
+            explorer.run(workload, Seeded(seed, "weather"), weather=True)
+        except Flawed as flawed:
+            return Found(flawed.breach, flawed.script, explorer.statistics.covered)
+        return None
+
+    def _in_storm(self, seed: int) -> Found | None:
+        breach = storm(self.subject(), seed)
+        return None if breach is None else Found(breach, None, 0)
 
 
 def _nothing(*_: Any, **__: Any) -> Steps:
@@ -80,10 +142,6 @@ def _never(*_: Any) -> bool:
     return False
 
 
-def _always(*_: Any) -> bool:
-    return True
-
-
 # The log.
 
 
@@ -91,6 +149,14 @@ class Laps(Replicator):
     """A ring that is a multiple of its entries, so that those of a lap stand where those of the last stood."""
 
     disks = disks_of((2, 2), groups.log_sectors(3) - ring.KEPT_SECTORS)
+
+
+class Roomy(Replicator):
+    """A log in which a site may be several entries behind, and which fills all the same."""
+
+    device_sectors = (2, 2, 2)
+    disks = disks_of((2, 2, 2), groups.log_sectors(7))
+    sites = groups.sites_of(3)
 
 
 def _taken_for_valid(look: Look) -> Patch:
@@ -126,11 +192,10 @@ def _first_flush_left_out() -> Patch:
     return RingBufferLog, "_recovering", hasty
 
 
-def _done_by_all(self: Any, site: int, entry: Entry, mark_done: Any = RingBufferLog.mark_done) -> None:
-    mark_done(self, site, entry)
+def _done_by_all(self: Any, site: int, entries: Any, mark_all_done: Any = RingBufferLog.mark_all_done) -> None:
+    mark_all_done(self, site, entries)
     if not site:
-        for other in range(1, entry.owed.bit_length()):
-            mark_done(self, other, entry)
+        mark_all_done(self, 1, entries)
 
 
 def _space_used_at_once() -> Patch:
@@ -246,27 +311,12 @@ def _never_forgiven(self: SiteLink, context: Any, testing: Any = SiteLink.testin
     self.errors.update(errors)
 
 
-def _failures_not_counted(self: SiteLink, device: int, error: Any, failed: Any = SiteLink.failed) -> bool:
-    news = bool(failed(self, device, error))
-    self.failures = 0
-    return news
-
-
 # Resync and takeover.
 
 
-def _site_zero_not_told() -> Patch:
-    end_copy = Resync._end_copy
-
-    def quiet(self: Resync, copy: Any, result: CopyResult) -> Steps:
-        group = self._group
-        group.wake_all = self._site.wake  # type: ignore[method-assign]
-        try:
-            yield from end_copy(self, copy, result)
-        finally:
-            del group.wake_all
-
-    return Resync, "_end_copy", quiet
+def _end_unheard(self: Resync, copy: Any, result: CopyResult, copied: Any = Resync._copied) -> None:
+    if result.ok:
+        copied(self, copy, result)
 
 
 def _stays_recovering() -> Patch:
@@ -279,17 +329,6 @@ def _stays_recovering() -> Patch:
             self._recovering[region] = recovering
 
     return BitmapLog, "set_region_sync", staying
-
-
-def _not_void() -> Patch:
-    note_differs = Site.note_differs
-
-    def forgetting(self: Site, at: Any, sector: int, sectors: int) -> None:
-        note_differs(self, at, sector, sectors)
-        if self.copy is not None:
-            self.copy.void = False
-
-    return Site, "note_differs", forgetting
 
 
 def _not_remembered(self: Any, member: Any, membership: Any, remember: Any = RingBufferLog.remember) -> None:
@@ -311,6 +350,40 @@ def _epochs_endless() -> Patch:
     return Group, "__init__", endless
 
 
+# What no search finds, since it issues no reads, or links always heal: a named test does.
+
+
+def _of_any_device(self: Group, device: Any, sector: int, sectors: int, pending: Any = Group.pending) -> list[Entry]:
+    found = [entry for each in self.devices.values() for entry in pending(self, each, sector, sectors)]
+    return sorted(found, key=lambda entry: entry.number)
+
+
+def _oldest_on_top(bio: Bio, layers: Any, lay_over: Any = Reads._lay_over) -> None:
+    lay_over(bio, layers[::-1])
+
+
+def _leaking() -> Patch:
+    take_up = RingBufferLog._take_up
+
+    def leaking(self: RingBufferLog, walk: Walk) -> None:
+        take_up(self, walk)
+        self._ring.end -= sum(entry.slot.place[2] != 0 for entry in walk.entries)
+
+    return RingBufferLog, "_take_up", leaking
+
+
+BY_NAMED_TESTS: dict[str, tuple[tuple[Patch, ...], str]] = {
+    "reads ignore the device number": (((Group, "pending", _of_any_device),), "check_reads"),
+    "where entries overlap a read sees the oldest": (
+        ((Reads, "_lay_over", staticmethod(_oldest_on_top)),),
+        "check_reads",
+    ),
+    "no entry is ever given up": (((Takeover, "_slow_sites", lambda self: []),), "check_no_site_stops_the_others"),
+    "recovery loses space": ((_leaking(),), "check_space_is_found_again"),
+    "a failure of the log is stored": (_failure_stored(), "check_failures_are_forgotten"),
+}
+"""The defect, and the test that finds it."""
+
 ONE: Workload = ((Write(0, 0),),)
 DURABLE: Workload = ((Write(0, 0, fua=True),),)
 SIDE_BY_SIDE: Workload = ((Write(0, 0),), (Write(1, 0),))
@@ -323,15 +396,19 @@ DEFECTS = (
     Defect("an exactly full log counts as empty", ((ring, "KEPT_SECTORS", 0),), Small(FOUR), Laps),
     Defect("a stale lap is replayed", (_taken_for_valid(Look.OLDER_LAP),), Small(FOUR), Laps),
     Defect("an abandoned tail is taken", (_taken_for_valid(Look.OLDER_GENERATION),), Small(APART)),
-    Defect("the checksum covers only the magic", (_taken_for_valid(Look.DATA_ROTTEN), (recovery, "crc32", lambda data: 0)), Small(ONE)),
+    Defect(
+        "the checksum covers only the magic",
+        (_taken_for_valid(Look.DATA_ROTTEN), (recovery, "crc32", lambda data: 0)),
+        Small(ONE),
+    ),
     Defect(
         "an entry is replayed over a later one whose bit was cleared",
         (_bits_as_they_are(), (group_module, "Footprint", _BlindFootprint)),
-        Small(SAME),
+        Weather(3),
     ),
     Defect("recovery does not flush what it read", (_first_flush_left_out(),), Small(ONE)),
     Defect("the log is not flushed", ((RingBufferLog, "_flushing", _nothing),), Small(DURABLE)),
-    Defect("the head moves when the local site is done", ((RingBufferLog, "mark_done", _done_by_all),), Small(ONE)),
+    Defect("the head moves when the local site is done", ((RingBufferLog, "mark_all_done", _done_by_all),), Weather(2)),
     Defect("space is used before the head is durable", (_space_used_at_once(),), Small(FOUR)),
     Defect("the stored tail is ahead", (_tail_too_far(),), Small(ONE)),
     Defect("entries are sent before they are durable", (_sent_uncommitted(),), Small(ONE)),
@@ -343,21 +420,43 @@ DEFECTS = (
     Defect("an overlapping entry does not wait", ((group_module, "Footprint", _BlindFootprint),), Small(AGAIN, 1)),
     Defect("a synchronous write does not wait", ((SiteLink, "must_wait", _never),), Small(ONE), groups.Synchronous),
     Defect("a site falls behind without limit", ((SiteLink, "must_wait", _never),), Small(SAME, 1), groups.OneBehind),
-    Defect("the end of an epoch is missed", (_epochs_endless(),), Small(((Write(0, 0, fua=True), Write(1, 0)),), 1), groups.Epochs),
-    Defect("a failed device is not forgiven", ((SiteLink, "testing", _never_forgiven),), Weather(1)),
-    Defect("the query for what is in sync is inverted", ((Site, "covers", _inverted),), Weather(1)),
-    Defect("the dirty log is not stored", ((DiskLog, "flushing", _nothing),), Weather(1)),
-    Defect("bits are cleared before the dirty log is durable", ((Takeover, "_storing", _nothing),), Weather(1)),
-    Defect("a lost dirty log is not remembered", ((RingBufferLog, "remember", _not_remembered),), Weather(1), groups.Forgetful),
-    Defect("a region is copied while entries for it are sent", ((Group, "is_copied", _never),), Weather(1)),
-    Defect("a copy does not wait for what is under way", ((Resync, "_local_rests", _always),), Weather(1)),
-    Defect("a bit is dropped during the copy", ((Sender, "_may_go", _dropped_mid_copy),), Weather(1)),
-    Defect("a bit is dropped before the local device has the data", ((Sender, "_may_go", _dropped_early),), Weather(1)),
-    Defect("failed chunks count as copied", ((CopyResult, "ok", True),), Weather(1), groups.Larger),
-    Defect("a failed region stays recovering", (_stays_recovering(),), Weather(1), groups.Larger),
-    Defect("the search for regions never goes back", ((BitmapLog, "rewind", _nothing),), Weather(1)),
-    Defect("nobody waits for what copies may hold", ((Site, "ripe", lambda self: list(self.awaiting)),), Weather(1)),
-    Defect("nobody tells the local site that the copy ended", (_site_zero_not_told(),), Weather(1)),
-    Defect("what a region loses during its copy is forgotten", (_not_void(),), Weather(1)),
-    Defect("a link's failure during a copy is not noticed", ((SiteLink, "failed", _failures_not_counted),), Weather(1), groups.Larger),
+    Defect(
+        "the end of an epoch is missed",
+        (_epochs_endless(),),
+        Small(((Write(0, 0, fua=True), Write(1, 0)),), 1),
+        groups.Epochs,
+    ),
+    Defect("a failed device is not forgiven", ((SiteLink, "testing", _never_forgiven),), Weather(3)),
+    Defect("the query for what is in sync is inverted", ((Site, "covers", _inverted),), Storm(3), groups.Larger),
+    Defect("the dirty log is not stored", ((DiskLog, "flushing", _nothing),), Weather(5)),
+    Defect("bits are cleared before the dirty log is durable", ((Takeover, "_storing", _nothing),), Weather(5)),
+    Defect(
+        "what no dirty log could store counts as stored", ((Site, "take_back", _nothing),), Weather(77), groups.Larger
+    ),
+    Defect(
+        "a lost dirty log is not remembered",
+        ((RingBufferLog, "remember", _not_remembered),),
+        Weather(5),
+        groups.Forgetful,
+    ),
+    Defect(
+        "a region is copied while entries for it are sent", ((Group, "is_copied", _never),), Storm(5), groups.Larger
+    ),
+    Defect("a bit is dropped during the copy", ((Sender, "_may_go", _dropped_mid_copy),), Storm(5), groups.Larger),
+    Defect(
+        "a bit is dropped before the local device has the data",
+        ((Sender, "_may_go", _dropped_early),),
+        Storm(5),
+        groups.Larger,
+    ),
+    Defect("failed chunks count as copied", ((CopyResult, "ok", True),), Weather(25), groups.Larger),
+    Defect("a failed region stays recovering", (_stays_recovering(),), Weather(25), groups.Larger),
+    Defect("the search for regions never goes back", ((BitmapLog, "rewind", _nothing),), Storm(1), groups.Larger),
+    Defect(
+        "nobody waits for what copies may hold",
+        ((Site, "ripe", lambda self: list(self.awaiting)),),
+        Storm(50),
+        Roomy,
+    ),
+    Defect("a failed copy is never over", ((Resync, "_copied", _end_unheard),), Storm(1), groups.Larger),
 )

@@ -49,7 +49,8 @@ def run(arguments: argparse.Namespace) -> int:
                 if isinstance(error, OSError):
                     raise DmtableError(f"cannot make {arguments.out}: {error.strerror}: {error.filename}") from error
                 raise
-    print(f"{arguments.out}: device {arguments.device} as of entry {arguments.as_of}, {count} entries behind {at}")
+    then = f"device {arguments.device} as of entry {arguments.as_of}"
+    print(f"{arguments.out}: {then}: {count} of its writes behind {at}")
     return 0
 
 

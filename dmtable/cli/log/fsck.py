@@ -46,12 +46,12 @@ def _lines(image: LogImage) -> Iterator[str]:
     if image.retired:
         yield "retired: another log took its place, and it refuses to be opened"
     elif image.buffer.id is None:
-        yield "recovery: makes it a log of dmtable, which the original can read as long as no entry lacks data"
+        yield "recovery: would make it a log of dmtable, which the original can read as long as no entry lacks data"
     if report.first <= report.last:
-        yield f"recovery: takes entries {report.first} to {report.last}, and begins generation {report.generation}"
+        yield f"recovery: would take entries {report.first} to {report.last}, and begin generation {report.generation}"
     else:
-        yield f"recovery: finds no entries, and begins generation {report.generation}"
-    yield f"recovery: ends at {report.end}"
+        yield f"recovery: would find no entries, and begin generation {report.generation}"
+    yield f"recovery: would end at {report.end}"
     for site in _owing(image):
         entries = image.owed_to(site)
         count = f"{len(entries)} entr{'y' if len(entries) == 1 else 'ies'}"
@@ -60,7 +60,7 @@ def _lines(image: LogImage) -> Iterator[str]:
         if logged.owed != logged.entry.owed:
             more = sorted({*sites(logged.entry.owed)} - {*sites(logged.owed)})
             told = ", ".join(map(str, more))
-            yield f"entry {logged.entry.number}: is sent to site {told} once more, as an entry before it is"
+            yield f"entry {logged.entry.number}: would be sent to site {told} once more, as an entry before it"
     for (site, device), membership in image.members:
         if membership.name == "RESYNC_OWED":
             yield f"site {site}, device {device}: is to be copied whole"

@@ -68,7 +68,7 @@ def row(logged: LoggedEntry) -> tuple[str, ...]:
         str(entry.sector),
         str(entry.sectors),
         entry.op.name.lower() + (", given up" if logged.void else ""),
-        when(entry.time) if logged.checked else "unknown",
+        when(entry.time),
         owed + ("" if logged.owed == entry.owed else f" (header: {','.join(map(str, sites(logged.owed))) or '-'})"),
         str(logged.generation) if logged.checked else "-",
         _checksum(logged),
@@ -123,11 +123,13 @@ def damage_json(damage: Damage) -> dict[str, Any]:
 
 
 def when(seconds: float) -> str:
-    """A time in UTC."""
+    """A time in UTC; the original wrote none."""
+    if not seconds:
+        return "unknown"
     try:
         return datetime.fromtimestamp(seconds, UTC).strftime("%Y-%m-%d %H:%M:%S.%f")[:-3]
     except (ValueError, OverflowError, OSError):
-        return "no time"
+        return "unknown"
 
 
 def sites(owed: int) -> list[int]:

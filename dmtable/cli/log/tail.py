@@ -40,7 +40,7 @@ def run(arguments: argparse.Namespace) -> int:
             missed = 0
             for logged in tail.follow():
                 if tail.missed > missed:
-                    print(f"{tail.missed - missed} entries came and went unseen", flush=True)
+                    print(f"entries that came and went unseen: {tail.missed - missed}", flush=True)
                     missed = tail.missed
                 print("  ".join(row(logged)), flush=True)
         return 0

@@ -3,8 +3,8 @@
 The roles are swapped: the site becomes site 0, with a log of its own, and the old primary gets its number. Where the
 old primary left a log that can be read, it tells in which regions the sites may differ: they are marked in the dirty
 logs of the new group, before it sends anything, and no others are copied. Where it left nothing, its devices get
-names that do not exist, so that nobody can send to them before the old log was read; `Swap.returning`
-is that later moment.
+names that do not exist, so that nobody can send to them before the old log was read; `Swap.returning` is the moment
+when it can be.
 """
 
 from __future__ import annotations
@@ -17,10 +17,10 @@ from bitarray import bitarray
 
 from dmtable.core.devices import DmDev, Lookup
 from dmtable.core.steps import carry_out
-from dmtable.dirtylog.disk import DiskParams
+from dmtable.dirtylog.disk import DiskLog, DiskParams
 from dmtable.dirtylog.format import write_clean
 from dmtable.dirtylog.words import Sync
-from dmtable.errors import DmtableError
+from dmtable.errors import CorruptLogError, DmtableError
 from dmtable.replog.format import State
 from dmtable.replog.opening import read_headers
 from dmtable.replog.ring_words import RingParams
@@ -77,9 +77,15 @@ class Plan:
 def plan(old: PaperGroup, swap: Swap, losses: Losses) -> Plan:
     """The new group. Raises DmtableError where there can be none."""
     _check(old, swap, losses)
-    marks: list[Mark] = []
-    whole: list[tuple[int, int]] = []
-    devices = [_device(old, device, swap, losses, marks, whole) for device in old.devices]
+    swapped = [_device(device, swap, losses) for device in old.devices]
+    devices = [device for device, _ in swapped]
+    marks = [mark for _, its_marks in swapped for mark in its_marks]
+    whole = [
+        (number, device.number)
+        for device in devices
+        for number, copy in device.copies.items()
+        if copy.dirty_log.words()[-1] == Sync.NONE
+    ]
     sites = {number: _site(old, number, swap, devices) for number in sorted(old.sites)}
     log = LogWords(RingBufferLog.name, replace(swap.log, mode=None, size=None) if swap.returning else swap.log)
     control = old.control
@@ -111,12 +117,31 @@ def tables(group: PaperGroup) -> Iterator[tuple[str, str]]:
         log = LogWords(log.kind, replace(log.params, mode=None, size=None))
 
 
+def check_new_log(swap: Swap, lookup: Lookup) -> None:
+    """Raises DmtableError where the new log says that this is not the moment: it is there before the swap, and the new
+    group may be at work, whose dirty logs must not be written over; or it is not there when the old primary returns."""
+    device, start = swap.log.device, swap.log.start
+    try:
+        headers = read_headers(lookup(device).device, start, device)
+        live = headers is not None and headers.log.state is not State.RETIRED
+    except CorruptLogError:
+        live = False
+    if live and not swap.returning:
+        what = f"there is a log in use at sector {start} of {device}: the new group may be at work already"
+        raise DmtableError(f"{what}; --return is for an old primary that is back")
+    if swap.returning and not live:
+        raise DmtableError(f"there is no log in use at sector {start} of {device}: the swap was not before")
+
+
 def mark(marks: Mark, lookup: Lookup) -> int:
     """Writes the marks, durably: how many regions are out of sync then. Raises OSError and DeviceLookupError."""
-    clean = marks.clean
+    clean = marks.clean.copy()
     if marks.keep:
         stored = stored_regions(marks.device, marks.params, lookup)
-        clean = clean & stored if stored is not None else bitarray(len(clean))
+        if stored is None:
+            clean.setall(0)
+        else:
+            clean &= stored
     write_clean(lookup(marks.params.device).device, clean)
     return clean.count(0)
 
@@ -145,6 +170,10 @@ def _check(old: PaperGroup, swap: Swap, losses: Losses) -> None:
     known = ", ".join(str(number) for number in sorted(old.sites) if number)
     if swap.to == LOCAL_SITE or swap.to not in old.sites:
         raise DmtableError(f"site {swap.to} cannot take over: remote sites are {known}")
+    nameless = sorted(losses.differing.keys() - {device.number for device in old.devices})
+    if nameless:
+        told = ", ".join(map(str, nameless))
+        raise DmtableError(f"the old log holds entries of device {told}, which no table names: give all of the group's")
     params = old.log.params
     if isinstance(params, RingParams) and (params.device, params.start) == (swap.log.device, swap.log.start):
         raise DmtableError(f"the new log at sector {params.start} of {params.device} would destroy the old one")
@@ -162,49 +191,43 @@ def _check(old: PaperGroup, swap: Swap, losses: Losses) -> None:
             raise DmtableError(f"device {device.number} needs a new dirty log at the new primary: {hint}")
 
 
-def _device(
-    old: PaperGroup,
-    device: PaperDevice,
-    swap: Swap,
-    losses: Losses,
-    marks: list[Mark],
-    whole: list[tuple[int, int]],
-) -> PaperDevice:
-    """The device with its roles swapped; its marks are added."""
+def _device(device: PaperDevice, swap: Swap, losses: Losses) -> tuple[PaperDevice, list[Mark]]:
+    """The device with its roles swapped, and its marks."""
     local = device.copies[swap.to].device
-    copies = {LOCAL_SITE: CopyWords(device.number, swap.renamed.get(local, local), device.copies[0].dirty_log)}
-    differing: tuple[Area, ...] | None = ()
-    if losses.differing is not None:
-        differing = losses.differing.get(device.number, ())
-    for number in sorted(device.copies):
-        if number == LOCAL_SITE:
-            continue
-        is_old_primary = number == swap.to
-        source = device.copies[LOCAL_SITE if is_old_primary else number].device
+    copies = {LOCAL_SITE: CopyWords(device.number, swap.renamed.get(local, local), device.copies[LOCAL_SITE].dirty_log)}
+    marks: list[Mark] = []
+    for number in sorted(device.copies.keys() - {LOCAL_SITE}):
+        source = device.copies[LOCAL_SITE if number == swap.to else number].device
         word = swap.renamed.get(source, source)
+        if losses.unknown and number == swap.to and not swap.returning:
+            word = f"/lost/site{number}/device{device.number}"
         params: Any = _dirty_params(device, number, swap)
-        if losses.unknown and is_old_primary and not swap.returning:
-            # Nothing it lacks can be known yet: all that is known from now on is stored, and nobody can reach it.
-            word, first = f"/lost/site{number}/device{device.number}", Sync.ALL
-        elif swap.returning:
-            first = Sync.STORED
-            if is_old_primary:
-                areas = None if losses.unknown else differing
-                marks.append(Mark(number, device, params, _clean(device, params.region_size, areas), keep=True))
-        elif losses.unknown:
-            first = Sync.NONE
-            whole.append((number, device.number))
-        elif differing == ():
-            first = Sync.ALL
-        elif isinstance(params, DiskParams):
-            first = Sync.STORED
-            marks.append(Mark(number, device, params, _clean(device, params.region_size, differing), keep=False))
-        else:
-            first = Sync.NONE
-            whole.append((number, device.number))
-        kind = "disk" if isinstance(params, DiskParams) else device.copies[number].dirty_log.kind
+        first, regions = _first_state(device, number, params, swap, losses)
+        if regions is not None:
+            marks.append(Mark(number, device, params, regions, swap.returning))
+        kind = DiskLog.name if isinstance(params, DiskParams) else device.copies[number].dirty_log.kind
         copies[number] = CopyWords(device.number, word, DirtyLogWords(kind, params.beginning(first.value)))
-    return replace(device, copies=copies)
+    return replace(device, copies=copies), marks
+
+
+def _first_state(
+    device: PaperDevice, site: int, params: object, swap: Swap, losses: Losses
+) -> tuple[Sync, bitarray | None]:
+    """What the dirty log of a remote copy begins with, and the regions that it must call clean by then."""
+    differing = None if losses.unknown else losses.differing.get(device.number, ())
+    if swap.returning:
+        # The others have been with the new group since the swap.
+        if site == swap.to and isinstance(params, DiskParams):
+            return Sync.STORED, _clean(device, params.region_size, differing)
+        return Sync.STORED, None
+    if losses.unknown:
+        # Of the old primary nothing can be known yet, and nobody can reach it: what comes from now on is noted.
+        return (Sync.ALL if site == swap.to else Sync.NONE), None
+    if differing == ():
+        return Sync.ALL, None
+    if isinstance(params, DiskParams):
+        return Sync.STORED, _clean(device, params.region_size, differing)
+    return Sync.NONE, None
 
 
 def _dirty_word(device: PaperDevice, swap: Swap) -> str | None:
@@ -229,7 +252,7 @@ def _dirty_params(device: PaperDevice, site: int, swap: Swap) -> object:
 
 def _clean(device: PaperDevice, region_sectors: int, areas: tuple[Area, ...] | None) -> bitarray:
     """A bit for each region, 0 for those that the areas touch; all for None."""
-    clean = bitarray(-(-device.length // region_sectors))
+    clean = bitarray(-(-device.length // region_sectors), endian="little")
     clean.setall(areas is not None)
     for first, sectors in areas or ():
         clean[first // region_sectors : (first + sectors - 1) // region_sectors + 1] = 0

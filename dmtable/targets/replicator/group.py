@@ -22,7 +22,7 @@ from dmtable.targets.replicator.footprint import Footprint
 from dmtable.targets.replicator.site import Site
 from dmtable.units import SECTOR_SHIFT
 
-UNCOMMITTED_BYTES = 16 << 20
+UNCOMMITTED_BYTES = 4 << 20
 """Writers wait while more than this is acknowledged, or to be, and not yet on its way to the log's device."""
 KEPT_BYTES = 64 << 20
 """So much content of entries stays in memory for the sites; what is more they read from the log again."""
@@ -73,6 +73,7 @@ class Group:
 
     def __init__(self, runtime: Runtime, lock: Condition, log: ReplicationLog, say: Callable[[str], None]) -> None:
         self.runtime = runtime
+        self.start_worker = runtime.crew()
         self.lock = lock
         self.log = log
         self.say = say
@@ -97,12 +98,18 @@ class Group:
         """Those that wait for a commit, each with the number that must be durable; flushes are among them."""
         self._uncommitted_bytes = 0
         self._kept_bytes = 0
+        self._may_have_strangers = True
         self.stopped = False
         """A message stopped the group: nothing enters the log, and nothing is sent."""
+        self.commit_wanted = False
         self.marks_wanted = False
-        """Somebody waits for the marks to be durable."""
+        """Somebody waits for a commit, or one with marks."""
         self.wake_log: Callable[[], None] = _nobody
         """Wakes the log's Worker."""
+        self.leaving: set[int] = set()
+        """Devices whose mds are about to suspend: nobody there may wait for what need not happen."""
+        self.log_rests = False
+        """The log's Worker found nothing to do; until then it looks once more for what came, without being woken."""
         self.on_fail: list[Callable[[], None]] = []
         """To be called when the log failed."""
         self._out_of_order: set[Site] = set()
@@ -117,10 +124,21 @@ class Group:
     def remove_site(self, number: int) -> None:
         """A site leaves the group; nothing is owed to it any more. It has no devices."""
         with self.lock:
+            site = self.sites[number]
+            bios = self.on_done(site, [each for each in self.log.entries.values() if each.owed >> number & 1])
             del self.sites[number]
-            for entry in list(self.log.entries.values()):
-                if entry.owed >> number & 1:
-                    self.log.mark_done(number, entry)
+        for bio in bios:
+            bio.complete()
+
+    def give_up(self, entry: Entry) -> None:
+        """No site is to have the entry. The caller holds the lock."""
+        for site in self.sites.values():
+            if entry.owed >> site.number & 1:
+                site.link.done(1, entry.sectors)
+        if entry.data is not None:
+            self._kept_bytes -= len(entry.data)
+            entry.data = None
+        self.log.void(entry)
 
     def lost_areas(self, member: Member) -> Sequence[Damage]:
         """What this recovery found to be lost of a device at a remote site, where it is known in full and the site
@@ -137,6 +155,14 @@ class Group:
             self.update_sites(device)
         self.wake_all()
 
+    def strangers(self) -> list[int]:
+        """The devices that entries wait for and that no table has. The caller holds the lock."""
+        if not self._may_have_strangers:
+            return []
+        strangers = {entry.device for entry in self.log.entries.values() if entry.owed} - self.devices.keys()
+        self._may_have_strangers = bool(strangers)
+        return sorted(strangers)
+
     def update_sites(self, device: GroupDevice) -> None:
         """The sites of a device changed."""
         device.sites = [site for _, site in sorted(self.sites.items()) if device.number in site.link.devices]
@@ -147,6 +173,7 @@ class Group:
         with self.lock:
             if self.devices.get(device.number) is device:
                 del self.devices[device.number]
+                self._may_have_strangers = True
         self.wake_all()
 
     def wake_all(self) -> None:
@@ -154,9 +181,11 @@ class Group:
         for site in list(self.sites.values()):
             site.wake()
 
-    def want_marks(self) -> None:
-        """Somebody waits until the marks are durable. The caller holds the lock."""
-        self.marks_wanted = True
+    def want_commit(self, *, marks: bool) -> None:
+        """Somebody waits until it is durable how far the log's head is, or with `marks` who is owed what. The caller
+        holds the lock."""
+        self.commit_wanted = True
+        self.marks_wanted |= marks
         self.wake_log()
 
     def is_copied(self, entry: Entry, site: int) -> bool:
@@ -185,13 +214,15 @@ class Group:
 
     def submit(self, device: GroupDevice, bio: Bio) -> None:
         """Takes a write, discard, write_zeroes or flush; `bio.sector` counts from the device's begin."""
-        if self.log.failed:
+        with self.lock:
+            failed, acknowledged = self.log.failed, None
+            if self.recovered and not (failed or self.stopped or self.queue):
+                acknowledged = self._admit(device, bio)
+            if acknowledged is None and not failed:
+                self.queue.append((device, bio))
+        if failed:
             bio.complete(errno.EIO)
             return
-        with self.lock:
-            acknowledged = self._admit(device, bio) if self.recovered and not (self.stopped or self.queue) else None
-            if acknowledged is None:
-                self.queue.append((device, bio))
         self.wake_log()
         if acknowledged:
             bio.complete()
@@ -199,7 +230,7 @@ class Group:
     def write_at_once(self, device: GroupDevice, data: bytes, sector: int) -> bool:
         """A plain write that is acknowledged when this returns; False where it must go the bios' way."""
         with self.lock:
-            if self.log.failed or self.stopped or not self.recovered:
+            if self.log.failed or self.stopped or not self.recovered or self.on_entered is not None:
                 return False
             if self.queue or self._uncommitted_bytes > UNCOMMITTED_BYTES:
                 return False
@@ -210,7 +241,9 @@ class Group:
                 self._append(device, Op.WRITE, sector, sectors, data)
             except LogFullError:
                 return False
-        self.wake_log()
+            rests, self.log_rests = self.log_rests, False
+        if rests:
+            self.wake_log()
         return True
 
     def admit_queued(self) -> list[Bio]:
@@ -287,7 +320,8 @@ class Group:
 
     def on_committed(self, taken_bytes: int) -> list[Bio]:
         """The log's device has everything up to `log.committed`."""
-        self._uncommitted_bytes -= taken_bytes
+        # The commit may have taken more than was counted when it began.
+        self._uncommitted_bytes = 0 if self.log.last == self.log.committed else self._uncommitted_bytes - taken_bytes
         committed, head = self.log.committed, self.log.head
         if len(self.boundaries) > _MANY_BOUNDARIES:
             self.boundaries = {number for number in self.boundaries if number >= head}
@@ -340,10 +374,30 @@ class Group:
         found.reverse()
         return found
 
+    def take_stuck(self) -> list[Bio]:
+        """The bios of leaving devices that wait for a site that cannot be reached: they are to be given back."""
+        if not self.leaving:
+            return []
+        gone = (number for number, site in self.sites.items() if self.stopped or not site.link.accessible)
+        unreachable = sum(1 << number for number in gone)
+        stuck: list[Bio] = []
+        for number, waiting in list(self._waiting.items()):
+            entry = self.log.entries.get(number)
+            if entry is None or entry.device not in self.leaving:
+                continue
+            if waiting.sites & unreachable and not waiting.commit:
+                del self._waiting[number]
+                stuck.append(waiting.bio)
+        head = self.log.entries.get(self.log.head)
+        if self.queue and (self.stopped or (head is not None and head.owed & unreachable)):
+            stuck += [bio for device, bio in self.queue if device.number in self.leaving]
+            self.queue = deque(each for each in self.queue if each[0].number not in self.leaving)
+        return stuck
+
     @property
     def somebody_waits(self) -> bool:
-        """Whether it matters soon that a site has an entry: somebody waits for that, or for space in the log."""
-        return bool(self._waiting or self.queue)
+        """Whether a bio is answered when a site has its entry."""
+        return bool(self._waiting)
 
     def release_waiting(self, site: Site) -> list[Bio]:
         """The site's policy is asynchronous from now on: nobody waits for it any more."""

@@ -25,7 +25,7 @@ class LogWorker:
         self._takeover = Takeover(group)
         self._tidy = False
         self._timer: Timer | None = None
-        self._worker = StepsWorker("replicator log", group.runtime, self._run())
+        self._worker = StepsWorker("replicator log", group.start_worker, self._run())
         group.wake_log = self._worker.wake
 
     def stop(self) -> None:
@@ -48,7 +48,7 @@ class LogWorker:
         group, log = self._group, self._log
         with group.lock:
             while not log.failed and (log.commit_pending or log.marks_pending):
-                group.want_marks()
+                group.want_commit(marks=True)
                 group.lock.wait()
 
     # The steps.
@@ -86,6 +86,9 @@ class LogWorker:
                 for number in range(unknown.bit_length()):
                     if unknown >> number & 1:
                         log.mark_done(number, entry)
+                        if (number, entry.device) in log.members:
+                            # Should it come back, it lacks this.
+                            log.remember((number, entry.device), Membership.RESYNC_OWED)
             group.recovered = True
             group.lock.notify_all()
         for damage in log.report.damage:
@@ -116,14 +119,26 @@ class LogWorker:
         with group.lock:
             marks = (group.marks_wanted or self._tidy) and log.marks_pending
             wanted = log.last > log.committed or marks
-            wanted = wanted or (log.commit_pending and bool(group.marks_wanted or self._tidy or group.queue))
+            wanted = wanted or (log.commit_pending and bool(group.commit_wanted or self._tidy or group.queue))
         if wanted:
             yield from self._commit(marks)
             return
         with group.lock:
+            if log.last > log.committed:
+                return
             group.marks_wanted = self._tidy = False
             group.lock.notify_all()
-        if group.queue and (yield from self._takeover.make_room()):
+            group.log_rests = not group.queue
+        if not group.queue:
+            self._takeover.release()
+        elif (yield from self._takeover.make_room()):
+            return
+        with group.lock:
+            stuck = group.take_stuck()
+        if stuck:
+            group.runtime.sometimes("replicator: a bio is given back")
+            for bio in stuck:
+                bio.give_back()
             return
         self._arm()
         yield IDLE
@@ -132,6 +147,9 @@ class LogWorker:
         group, log = self._group, self._log
         with group.lock:
             begun, taken_bytes = log.committed, group.begin_commit()
+            # Whoever needs more will see, and ask again.
+            group.commit_wanted = False
+            group.marks_wanted &= not marks
         yield from log.committing(marks=marks)
         with group.lock:
             done = group.on_committed(taken_bytes)
@@ -162,6 +180,7 @@ class LogWorker:
             timer.cancel()
 
     def _due(self) -> None:
-        self._timer = None
+        with self._group.lock:
+            self._timer = None
         self._tidy = True
         self._group.wake_log()

@@ -7,7 +7,7 @@ is said that nobody can know.
 from __future__ import annotations
 
 from collections.abc import Iterable, Iterator, Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 
 from bitarray import bitarray
 
@@ -29,7 +29,8 @@ Area = tuple[int, int]
 class Losses:
     """What the old primary left, as the site that takes over sees it.
 
-    `writes` never got there, as far as is known: the first may have, in part. `dropped` are areas by device whose
+    `writes` are not known to have got there; the first of them may have, for marks are durable a moment later than
+    what they mark. `dropped` are areas by device whose
     entries the site lost when the log was full, nobody knows when. `differing` are the areas by device in which any
     two sites may differ; None is the whole device. `unknown` says why none of this can be known, or is empty.
     """
@@ -38,9 +39,9 @@ class Losses:
     last: int = 0
     """The newest entry of the old log."""
     writes: tuple[Entry, ...] = ()
-    dropped: Mapping[int, tuple[Area, ...] | None] | None = None
+    dropped: Mapping[int, tuple[Area, ...] | None] = field(default_factory=dict)
     damage: tuple[Damage, ...] = ()
-    differing: Mapping[int, tuple[Area, ...] | None] | None = None
+    differing: Mapping[int, tuple[Area, ...] | None] = field(default_factory=dict)
     unknown: str = ""
 
     @property

@@ -52,6 +52,7 @@ class Member:
         if site is None:
             raise CtrError(errno.ENOENT, "Cannot find site link context")
         at = SiteDevice(self.number, words.device, self.length, None)
+        at.context = self.context
         boundary = MAX_ENTRY_SECTORS
         if words.dirty_log.params is not None:
             # To be judged, and printed; which states it begins with shows when the log is recovered.
@@ -77,6 +78,7 @@ class Member:
     def dtr(self) -> None:
         """The line is no more."""
         group = self.group
+        self.presuspend_undo()
         group.remove_device(self.device)
         with group.lock:
             for link, _, at in self._copies:
@@ -119,14 +121,28 @@ class Member:
             group.remove_device(known)
         for link, words, at in self._copies:
             self._begin(link, words, at)
+        self._forget_others()
         self._running.logd.store()
         group.add_device(self.device)
         for link, _, _ in self._copies:
             group.tell_order(group.sites[link.number])
 
+    def presuspend(self) -> None:
+        """The md is about to suspend. Bios that wait for a site that cannot be reached would keep it from that for
+        ever: they are given back; the log has their entries all the same."""
+        with self.group.lock:
+            self.group.leaving.add(self.number)
+        self.group.wake_log()
+
+    def presuspend_undo(self) -> None:
+        """It does not suspend after all."""
+        with self.group.lock:
+            self.group.leaving.discard(self.number)
+
     def resume(self) -> None:
         """I/O comes from now on."""
         with self.group.lock:
+            self.group.leaving.discard(self.number)
             self.device.suspended = False
         self.group.wake_all()
 
@@ -167,6 +183,8 @@ class Member:
         link, words, at = self._copies[-1]
         if boundary < self.device.boundary_sectors:
             self._copies.pop()
+            if at.device is not None:
+                link.disconnect(at.device)
             raise IoctlError(errno.EINVAL, f"a region has {self.device.boundary_sectors} sectors or more in this table")
         self._begin(link, words, at)
         self._running.logd.store()
@@ -182,16 +200,15 @@ class Member:
             raise IoctlError(errno.ENOENT, f"site {site_number} does not have device {self.number}")
         link, _, at = found
         site = group.sites[site_number]
+        stopped = self.device.suspended
+        self.stop_sending(True)
         with group.lock:
-            site.held = True
-            while site.works_on(self.number):
-                group.lock.wait()
             self._copies.remove(found)
             site.forget(self.number)
             link.remove(self.number)
             group.update_sites(self.device)
             group.log.remember((site_number, self.number), None)
-            site.held = False
+            self.device.suspended = stopped
         if at.dirty_log is not None:
             at.dirty_log.dtr()
         self._running.logd.store()
@@ -199,12 +216,21 @@ class Member:
 
     # Dirty logs.
 
+    def _forget_others(self) -> None:
+        """Sites that this line leaves out miss what comes: if they come back, nothing of before holds."""
+        log, mine = self.group.log, {link.number for link, _, _ in self._copies}
+        with self.group.lock:
+            for site, device in list(log.members):
+                if site and device == self.number and site not in mine:
+                    log.remember((site, device), Membership.RESYNC_OWED)
+
     def _begin(self, link: SiteLink, words: CopyWords, at: SiteDevice) -> None:
         """Takes up what is known of a copy."""
         group, member = self.group, (link.number, self.number)
         if at.device is None:
             link.failed(self.number, DeviceError.READ)
         lost: Sequence[Damage] = ()
+        owed = False
         if words.dirty_log.params is not None:
             membership = group.log.members.get(member)
             if membership is None and group.log.report.damage:
@@ -218,10 +244,13 @@ class Member:
             try:
                 carry_out(log.resuming(), self.context.runtime)
             except OSError as error:
+                # What it stores may be of another time.
+                owed = True
                 self.context.log(f"replicator: the dirty log of {at.word}: {error}")
         with group.lock:
             link.devices[self.number] = at
             site = group.sites[link.number]
+            site.joined[self.number] = group.log.last
             for damage in lost:
                 assert damage.first is not None
                 assert damage.sectors is not None
@@ -233,7 +262,9 @@ class Member:
                 carry_out(at.dirty_log.flushing(), self.context.runtime)
             except OSError:
                 return
-        owed = not at.dirty_log.persistent and at.dirty_log.sync_count < at.dirty_log.region_count
+        owed |= not at.dirty_log.persistent and at.dirty_log.sync_count < at.dirty_log.region_count
+        # Once: what is out of sync later is no part of that damage.
+        group.known_before.pop(member, None)
         with group.lock:
             group.log.remember(member, Membership.RESYNC_OWED if owed else Membership.KNOWN)
 

@@ -30,16 +30,19 @@ def obey(request: ask.Request, shared: SharedGroup, member: Member | None, conte
             if _site(group, number).link.devices:
                 raise IoctlError(errno.EPERM, f"site {number} still has devices")
             shared.remove_sites([number])
+            running.logd.store()
         case ask.SetFallBehind(number, limit):
             link = _site(group, number).link
             _judge(link.policy, limit)
-            link.fall_behind = limit if limit.limit else None
+            with group.lock:
+                link.fall_behind = limit if limit.limit else None
+                group.sites[number].count_times(group.log.entries.values(), group.runtime.now(), group.runtime.date())
         case ask.SetPolicy(number, policy):
             site = _site(group, number)
             _judge(policy, site.link.fall_behind)
             with group.lock:
-                site.link.policy = policy
-                bios = [] if policy.synchronous else group.release_waiting(site)
+                was_synchronous, site.link.policy = site.link.policy.synchronous, policy
+                bios = group.release_waiting(site) if was_synchronous and not policy.synchronous else []
             for bio in bios:
                 bio.complete()
         case ask.Pause(number):
@@ -56,7 +59,7 @@ def obey(request: ask.Request, shared: SharedGroup, member: Member | None, conte
         case ask.ResizeLog(sectors):
             with group.lock:
                 group.log.message(["resize", str(sectors)])
-                group.want_marks()
+                group.want_commit(marks=True)
         case ask.ForgetDevice(device):
             return _forget(running, device)
     group.wake_all()
@@ -93,10 +96,7 @@ def _forget(running: RunningGroup, number: int) -> str:
     with group.lock:
         for entry in [entry for entry in group.log.entries.values() if entry.device == number and entry.owed]:
             lines.append(f"{entry.number} {entry.op.name.lower()} {entry.sector} {entry.sectors}")
-            for site in group.sites.values():
-                if entry.owed >> site.number & 1:
-                    site.link.done(1, entry.sectors)
-            group.log.void(entry)
+            group.give_up(entry)
     running.logd.store()
     group.say(f"replicator: {len(lines)} entries of device {number} are given up")
     group.wake_all()

@@ -35,21 +35,29 @@ class Reads:
         group = self._group
         with group.lock:
             layers: list[_Layer] | None = None
+            failed = group.log.failed
             if group.recovered:
                 entries = group.pending(device, bio.sector, bio.sectors)
                 layers = [(entry, entry.data) for entry in entries]
             if layers is None or any(data is None and entry.op is Op.WRITE for entry, data in layers):
-                self._waiting.append((device, bio))
-                group.wake_log()
-                return
+                if not failed:
+                    self._waiting.append((device, bio))
+                    group.wake_log()
+                    return
+                layers = None
+        if layers is None:
+            bio.complete(errno.EIO)
+            return
         self._serve(device, bio, layers)
 
     def serving(self) -> Steps:
         """The log's Worker serves what waits for it; space that entries take is not used anew meanwhile."""
         group = self._group
-        while self._waiting:
-            device, bio = self._waiting.popleft()
+        while True:
             with group.lock:
+                if not self._waiting:
+                    return
+                device, bio = self._waiting.popleft()
                 entries = group.pending(device, bio.sector, bio.sectors)
             layers: list[_Layer] = []
             try:
@@ -61,13 +69,17 @@ class Reads:
                     layers.append((entry, data))
             except (OSError, CorruptLogError):
                 bio.complete(errno.EIO)
+                if group.log.failed:
+                    raise
                 continue
             self._serve(device, bio, layers)
 
     def _fail(self) -> None:
         """The log failed: what only it could serve cannot be served."""
-        while self._waiting:
-            self._waiting.popleft()[1].complete(errno.EIO)
+        with self._group.lock:
+            waiting, self._waiting = self._waiting, deque()
+        for _, bio in waiting:
+            bio.complete(errno.EIO)
 
     def _serve(self, device: GroupDevice, bio: Bio, layers: Sequence[_Layer]) -> None:
         end = bio.sector + bio.sectors

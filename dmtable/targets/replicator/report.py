@@ -38,7 +38,7 @@ def replicator(running: RunningGroup, words: ReplicatorParams, member: Member | 
             ShownLink(link.kind, link.number, link.policy, link.fall_behind, shown.get(link.number))
             for link in (group.sites[number].link for number in numbers)
         ]
-        return replicator_table(group.log.status(kind), links)
+        return replicator_table(_log(group, words), links)
 
 
 def replicator_dev(running: RunningGroup, control: str, member: Member, kind: StatusKind) -> str:
@@ -54,19 +54,28 @@ def _state(running: RunningGroup) -> GroupState:
     group = running.group
     sites = [site for _, site in sorted(group.sites.items())]
     now = group.runtime.now()
-    unknown = {entry.device for entry in group.log.entries.values() if entry.owed} - group.devices.keys()
     return GroupState(
         [SiteBacklog(site.is_behind(now), site.link.outstanding_ios, site.link.outstanding_sectors) for site in sites],
         group.log.size_sectors,
         group.log.status(StatusKind.INFO),
         running.traffic,
         Remarks(
-            unknown=sorted(unknown),
+            unknown=group.strangers(),
             unordered=[site.number for site in sites if not site.ordered],
             held=[site.number for site in sites if site.resync_is_held],
             paused=[site.number for site in sites if site.link.paused],
         ),
     )
+
+
+def _log(group: Group, words: ReplicatorParams) -> str:
+    """The log as this line has it, with the device as the log shows it: only one line of a group creates the log."""
+    kind, _, *shown = group.log.status(StatusKind.TABLE).split()
+    params = words.log.params
+    own = params.words()
+    for area in params.areas():
+        own[area.word] = shown[area.word]
+    return " ".join([kind, str(len(own)), *own, ""])
 
 
 def _log_device(words: ReplicatorParams, member: Member) -> str:

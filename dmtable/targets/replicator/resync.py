@@ -36,9 +36,6 @@ class Resync:
     def going_on(self) -> Generator[Completion, None, bool]:
         """One piece of the work; the value of the steps says whether there was any."""
         copy = self._site.copy
-        if copy is not None and copy.result is not None:
-            yield from self._end_copy(copy, copy.result)
-            return True
         if self._site.ripe():
             yield from self._settle()
             return True
@@ -49,6 +46,22 @@ class Resync:
         self._begin(copy)
         return True
 
+    def wind_up(self, *, rests: bool) -> Generator[Completion, None, bool]:
+        """Ends a copy that is over; where the site rests, gives up one that has not begun: others wait for it."""
+        copy = self._site.copy
+        if copy is not None and copy.result is not None:
+            yield from self._end_copy(copy, copy.result)
+            return True
+        if copy is not None and rests and not copy.begun:
+            assert copy.at.dirty_log is not None
+            with self._group.lock:
+                self._site.copy = None
+                copy.at.dirty_log.set_region_sync(copy.region, False)
+                copy.at.dirty_log.rewind(copy.region)
+                self._group.lock.notify_all()
+            self._group.wake_all()
+        return False
+
     def _claim(self) -> RegionCopy | None:
         """The next region to be copied, if any may be: from now on no entry for it goes to the local device."""
         group, site = self._group, self._site
@@ -56,7 +69,7 @@ class Resync:
             local = group.sites.get(0)
             if local is None or not local.link.accessible or site.resync_is_held:
                 return None
-            for at in site.link.devices.values():
+            for at in list(site.link.devices.values()):
                 if (copy := self._next_of(at, local.link.devices.get(at.number))) is not None:
                     site.copy = copy
                     return copy
@@ -67,6 +80,10 @@ class Resync:
         if log is None or device is None or device.suspended or log.sync_count == log.region_count:
             return None
         if at.device is None or local is None or local.device is None:
+            return None
+        if self._group.sites[0].done_upto < self._site.joined.get(at.number, 0):
+            # The local device lacks entries that this site will never be sent.
+            self._group.runtime.sometimes("replicator: a resync waits for the local site")
             return None
         region = log.get_resync_work()
         if region is None:
@@ -140,10 +157,12 @@ class Resync:
             except OSError:
                 # The regions are copied once more after a power loss, and that is all.
                 group.runtime.sometimes("replicator: a dirty log does not hear of regions in sync")
-            if is_whole(at) and not at.dirty_log.persistent:
+                continue
+            owed = group.log.members.get((site.number, at.number)) is Membership.RESYNC_OWED
+            if is_whole(at) and owed:
                 with group.lock:
                     group.log.remember((site.number, at.number), Membership.KNOWN)
-                    group.want_marks()
+                    group.want_commit(marks=True)
         if site.ordered:
             site.resync_released = False
         group.tell_order(site)

@@ -24,6 +24,12 @@ from dmtable.units import SECTOR_SHIFT
 
 _BATCH = 64
 """So many entries are taken from the log at once."""
+_TELL_SECONDS = 0.005
+"""At least so often it is told what a site got: writers may wait for the space."""
+_LOOK_SECONDS = 0.02
+"""After so long it is seen whether the sites that a site waits for have moved."""
+_PATIENCE = 1024
+"""So many entries ahead of the last site, a site does not wait for it."""
 
 
 class Sender:
@@ -38,9 +44,12 @@ class Sender:
         """The device that something is being done to."""
         self._sent = 0
         """How many of the batch the site has."""
+        self._seen: tuple[int, list[int], float] = (0, [], 0.0)
+        """An entry that has to be settled, where the sites were that it waits for, and since when."""
+        self._looks_again = False
         self._test_due = False
         self._timer: Timer | None = None
-        self._worker = StepsWorker(f"replicator site {site.number}", group.runtime, self._run())
+        self._worker = StepsWorker(f"replicator site {site.number}", group.start_worker, self._run())
         site.wake = self._worker.wake
 
     def stop(self) -> None:
@@ -55,17 +64,27 @@ class Sender:
         group, site = self._group, self._site
         try:
             while True:
-                if not group.recovered or group.stopped or group.log.failed or site.held or site.link.paused:
+                stays = group.stopped or group.log.failed or site.link.paused or not group.recovered
+                ended = yield from self._resync.wind_up(rests=bool(stays or site.held or site.link.errors))
+                if ended:
+                    continue
+                if site.held:
+                    if not site.rests:
+                        site.rests = True
+                        group.wake_log()
+                    yield IDLE
+                elif stays:
                     yield IDLE
                 elif site.link.errors:
                     yield from self._test()
                 else:
+                    at = site.at
                     batch = self._take()
                     if batch:
                         yield from self._send(batch)
                     # Behind each batch, or under a steady load no region would ever be copied.
                     resynced = yield from self._resync.going_on()
-                    if not (batch or resynced):
+                    if not (batch or resynced or site.at != at):
                         yield IDLE
         except _LogUnreadable as error:
             group.fail(str(error))
@@ -97,7 +116,7 @@ class Sender:
                     if entry.owed & bit:
                         if entry.after > settled:
                             group.runtime.sometimes("replicator: an entry waits for marks")
-                            group.want_marks()
+                            group.want_commit(marks=self._needs_marks(entry.after))
                             break
                         batch.append(entry)
                 at += 1
@@ -110,6 +129,28 @@ class Sender:
         if len(batch) > 1 and site.number:
             group.runtime.sometimes("replicator: a site falls behind")
         return batch
+
+    def _needs_marks(self, number: int) -> bool:
+        """Whether it takes marks to settle an entry. Soon the log's head may have passed it, which costs less: unless
+        somebody waits for this site, or the sites behind it do not move."""
+        group, log = self._group, self._group.log
+        entry = log.entries.get(number)
+        if entry is None:
+            return False
+        lagging = [site for site in group.sites.values() if entry.owed >> site.number & 1]
+        now, places = group.runtime.now(), [site.done_upto for site in lagging]
+        if (number, places) != self._seen[:2]:
+            self._seen = (number, places, now)
+        stands_still = now - self._seen[2] >= _LOOK_SECONDS
+        if not self._looks_again:
+            self._looks_again = True
+            group.runtime.call_later(_LOOK_SECONDS, self._look_again)
+        ahead = self._site.at - log.head > _PATIENCE
+        return stands_still or ahead or group.somebody_waits or not all(site.link.accessible for site in lagging)
+
+    def _look_again(self) -> None:
+        self._looks_again = False
+        self._worker.wake()
 
     def _ready(self) -> set[int]:
         """The devices whose entries may go without another question."""
@@ -151,22 +192,28 @@ class Sender:
                 yield from self._write_one_by_one(batch)
             else:
                 yield from self._write_together(batch)
-        except OSError:
+        except OSError as error:
             self._group.runtime.sometimes("replicator: link down")
             with self._group.lock:
                 site.link.failed(self._touched, DeviceError.WRITE)
+            self._group.say(f"replicator: site {site.number}: device {self._touched}: {error}; it will be tried again")
         finally:
             self._end(batch[self._sent :])
         if site.link.errors:
             self._group.event()
+            # Others may have waited for this site.
+            self._group.wake_all()
 
     def _write_one_by_one(self, batch: list[Entry]) -> Steps:
         """Each is durable at the site before the next is sent."""
-        group, link = self._group, self._site.link
+        group, site, link = self._group, self._site, self._site.link
         plain = {number: link.plain_calls(number) for number in {entry.device for entry in batch}}
-        told = 0
+        told, told_at = 0, group.runtime.now()
         try:
             for entry in batch:
+                if site.held or link.paused or group.stopped:
+                    # Somebody waits for the batch to end; on a slow link that could take minutes.
+                    return
                 self._touched = entry.device
                 calls, data = plain[entry.device], entry.data
                 if calls is None or data is None:
@@ -179,9 +226,11 @@ class Sender:
                     calls.flush()
                     yield DONE
                 self._sent += 1
-                if group.somebody_waits:
+                if group.somebody_waits or group.runtime.now() - told_at >= _TELL_SECONDS:
                     self._done(batch[told : self._sent])
-                    told = self._sent
+                    told, told_at = self._sent, group.runtime.now()
+                    if group.queue:
+                        group.wake_log()
         finally:
             self._done(batch[told : self._sent])
 
@@ -217,8 +266,9 @@ class Sender:
 
     def _content(self, entry: Entry) -> Generator[Completion, None, bytes | None]:
         """What the entry wrote; None for zeroes."""
-        if entry.data is not None or entry.op is not Op.WRITE:
-            return entry.data
+        data = entry.data
+        if data is not None or entry.op is not Op.WRITE:
+            return data
         try:
             return (yield from self._group.log.reading(entry))
         except (OSError, CorruptLogError) as error:
@@ -255,8 +305,9 @@ class Sender:
         """Waits until a test is due, and tests."""
         group = self._group
         if not self._test_due:
-            if self._timer is None:
-                self._timer = group.runtime.call_later(self._site.link.next_test_seconds(), self._due)
+            with group.lock:
+                if self._timer is None:
+                    self._timer = group.runtime.call_later(self._site.link.next_test_seconds(), self._due)
             yield IDLE
             return
         self._test_due = False
@@ -265,11 +316,13 @@ class Sender:
         except OSError:
             return
         group.runtime.sometimes("replicator: a site comes back")
+        group.say(f"replicator: site {self._site.number} can be reached again")
         group.event()
         group.wake_all()
 
     def _due(self) -> None:
-        self._timer = None
+        with self._group.lock:
+            self._timer = None
         self._test_due = True
         self._worker.wake()
 

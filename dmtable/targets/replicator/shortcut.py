@@ -13,10 +13,11 @@ from functools import partial
 from dmtable.core.extents import Flatten, Shortcut, whole_device
 from dmtable.io.device import Buffer
 from dmtable.targets.replicator.member import Member
+from dmtable.targets.replicator.running import RunningGroup
 from dmtable.units import SECTOR_SHIFT
 
 
-def member_shortcut(member: Member, length: int, flatten: Flatten) -> Shortcut | None:
+def member_shortcut(running: RunningGroup, member: Member, length: int, flatten: Flatten) -> Shortcut | None:
     """The shortcut, where the local device lies in one piece on a device that is no md; `length` is in sectors."""
     group, device = member.group, member.device
     local = device.local
@@ -38,14 +39,21 @@ def member_shortcut(member: Member, length: int, flatten: Flatten) -> Shortcut |
             if held < log.last and newest(number, offset >> SECTOR_SHIFT, length >> SECTOR_SHIFT, held):
                 return b""
         try:
-            return read(length, offset + at)
+            content = read(length, offset + at)
         except OSError:
             return b""
+        if (traffic := running.traffic) is not None:
+            traffic.reads += 1
+        return content
 
     def pwrite(data: Buffer, offset: int) -> int:
         length = len(data)
         if offset // boundary != (offset + length - 1) // boundary:
             return 0
-        return length if write_at_once(device, bytes(data), offset >> SECTOR_SHIFT) else 0
+        if not write_at_once(device, bytes(data), offset >> SECTOR_SHIFT):
+            return 0
+        if (traffic := running.traffic) is not None:
+            traffic.writes += 1
+        return length
 
     return Shortcut(pread, pwrite)

@@ -40,7 +40,7 @@ class Site:
     """One site of a group.
 
     `at` is the number of the next entry to look at; all before it the site holds, or they are in the `batch` under
-    way. `held`: the log's Worker decides about the site's entries, and the site takes none.
+    way. `held`: the log's Worker is about to decide what the site loses; when it `rests` it touches nothing of its own.
     """
 
     def __init__(self, link: SiteLink) -> None:
@@ -50,11 +50,14 @@ class Site:
         """Wakes the site's Worker."""
         self.at = 1
         self.held = False
+        self.rests = False
         self.batch: list[Entry] = []
         self.copy: RegionCopy | None = None
         self.awaiting: dict[tuple[int, int], int] = {}
         """Copied regions, as (device, region), and the newest entry that their copies may hold: when the site has
         that too, they are in sync."""
+        self.joined: dict[int, int] = {}
+        """By device: the newest entry when it came here. Those up to it may be owed to the local site alone."""
         self.resync_released = False
         """A message lets a resync begin that the policy holds back."""
         self._times: deque[tuple[int, float]] = deque()
@@ -72,6 +75,13 @@ class Site:
     def must_wait(self, sectors: int, now_seconds: float) -> bool:
         """Whether a new entry may be acknowledged only when the site has it."""
         return self.link.must_wait(sectors, self._oldest_waits(now_seconds))
+
+    def count_times(self, entries: Iterable[Entry], now_seconds: float, date_seconds: float) -> None:
+        """From now on it matters how long entries wait: those that the site lacks have since they were logged."""
+        self._times.clear()
+        for entry in entries:
+            if entry.owed >> self.number & 1:
+                self._times.append((entry.number, now_seconds - max(date_seconds - entry.time, 0.0)))
 
     def is_behind(self, now_seconds: float) -> bool:
         """Whether writers wait for the site because it is too far behind."""
@@ -101,7 +111,7 @@ class Site:
     @property
     def ordered(self) -> bool:
         """Whether the site holds entries 1 to p whole, perhaps some of the next, and nothing later."""
-        return all(is_whole(at) for at in self.link.devices.values())
+        return all(is_whole(at) for at in list(self.link.devices.values()))
 
     @property
     def resync_is_held(self) -> bool:
@@ -116,15 +126,27 @@ class Site:
         region = entry.sector // log.region_size
         return log.in_sync(region) or (at.number, region) in self.awaiting
 
-    def note_missing(self, entries: Iterable[Entry]) -> list[SiteDevice]:
-        """The site will not be sent these: their regions are out of sync. The devices whose dirty logs changed."""
-        changed: dict[int, SiteDevice] = {}
+    def note_missing(self, entries: Iterable[Entry]) -> dict[SiteDevice, list[int]]:
+        """The site will not be sent these: their regions are out of sync. The devices whose dirty logs changed, each
+        with those of its regions that were in sync."""
+        changed: dict[SiteDevice, list[int]] = {}
         for entry in entries:
             at = self.link.devices.get(entry.device)
             if at is not None and at.dirty_log is not None:
-                changed[at.number] = at
+                were_in_sync = changed.setdefault(at, [])
+                region = entry.sector // at.dirty_log.region_size
+                if at.dirty_log.in_sync(region):
+                    were_in_sync.append(region)
                 self.note_differs(at, entry.sector, entry.sectors)
-        return list(changed.values())
+        return changed
+
+    def take_back(self, missing: dict[SiteDevice, list[int]]) -> None:
+        """No dirty log could store it: the site will be sent the entries, and these regions are in sync again."""
+        for at, regions in missing.items():
+            assert at.dirty_log is not None
+            for region in regions:
+                at.dirty_log.set_region_sync(region, True)
+                at.dirty_log.clear_region(region)
 
     def note_differs(self, at: SiteDevice, sector: int, sectors: int) -> None:
         """These sectors of a device are out of sync; what is being copied of them is copied again."""

@@ -9,7 +9,7 @@ from __future__ import annotations
 
 from collections.abc import Generator
 
-from dmtable.core.steps import IDLE, Steps
+from dmtable.core.steps import Steps
 from dmtable.replog.log import Entry, Membership
 from dmtable.runtime.runtime import Completion
 from dmtable.slink.link import SiteDevice
@@ -25,26 +25,39 @@ class Takeover:
 
     def __init__(self, group: Group) -> None:
         self._group = group
+        self._held: list[Site] = []
+        """They take nothing from the log until it is decided what they lose."""
 
     def make_room(self) -> Generator[Completion, None, bool]:
-        """Steps whose value says whether anything was given up."""
+        """Steps whose value says whether anything was given up. A slow site must come to rest first: what it has under
+        way it ends, and meanwhile the log goes on."""
         with self._group.lock:
             slow = self._slow_sites()
             for site in slow:
-                # From here on it takes nothing; what it has under way it ends.
                 site.held = True
+            released = [site for site in self._held if site not in slow]
+            self._held = slow
+        self._release(released)
+        for site in slow:
+            site.wake()
+        if not slow or not all(site.rests for site in slow):
+            return False
         given_up = 0
-        try:
-            for site in slow:
-                while site.batch:
-                    yield IDLE
-            for site in slow:
-                given_up += yield from self._give_up(site, sum(1 << each.number for each in slow))
-        finally:
-            for site in slow:
-                site.held = False
-                site.wake()
+        for site in slow:
+            given_up += yield from self._give_up(site, sum(1 << each.number for each in slow))
+        self.release()
         return given_up > 0
+
+    def release(self) -> None:
+        """Nobody loses anything for now."""
+        released, self._held = self._held, []
+        self._release(released)
+
+    @staticmethod
+    def _release(sites: list[Site]) -> None:
+        for site in sites:
+            site.held = site.rests = False
+            site.wake()
 
     def _slow_sites(self) -> list[Site]:
         """Those that keep the oldest entry in the log, if all of them may be dropped from, and it is time."""
@@ -68,20 +81,29 @@ class Takeover:
         with group.lock:
             entries = self._oldest_of(slow)
             entries = [entry for entry in entries if entry.owed >> site.number & 1]
-            devices = site.note_missing(entries)
+            unstored = site.note_missing(entries)
         if not entries:
             return 0
         # Everybody may know it before anything is missing.
         group.tell_order(site)
         try:
-            for at in devices:
+            for at in list(unstored):
                 yield from self._storing(site, at)
+                del unstored[at]
         except OSError:
-            # The site keeps its entries, and the writers wait.
+            if group.log.failed:
+                raise
+            # The site keeps its entries, and the writers wait. Whoever saw a region out of sync that no dirty log
+            # knows of would drop the entries all the same.
+            with group.lock:
+                site.take_back(unstored)
+            group.tell_order(site)
             group.runtime.sometimes("replicator: a dirty log fails at a takeover")
             return 0
         with group.lock:
             bios = group.on_done(site, entries)
+            # Whoever waits for what the site lacks need not wait until its Worker looks.
+            site.at = max(site.at, entries[-1].number + 1)
         for bio in bios:
             bio.complete()
         group.runtime.sometimes("replicator: entries are dropped")

@@ -65,6 +65,14 @@ class _OfGroup(Target):
         if self._member is not None:
             self._member.resume()
 
+    def presuspend(self) -> None:
+        if self._member is not None:
+            self._member.presuspend()
+
+    def presuspend_undo(self) -> None:
+        if self._member is not None:
+            self._member.presuspend_undo()
+
     def postsuspend(self) -> None:
         if self._member is not None:
             self._member.postsuspend()
@@ -77,7 +85,7 @@ class _OfGroup(Target):
                 yield DeviceRange(self.context.get_device(words[area.word]), area.start, area.length)
 
     def shortcut(self, flatten: Flatten) -> Shortcut | None:
-        return None if self._member is None else member_shortcut(self._member, self.length, flatten)
+        return None if self._member is None else member_shortcut(self.running, self._member, self.length, flatten)
 
     @property
     def _params(self) -> Params:
