@@ -26,9 +26,10 @@ defects: $(VENV)/.ready
 torture: $(VENV)/.ready
 	$(VENV)/bin/dmtable torture --jobs 2 --small 2 --minutes 10
 
-# The explorer against brute force, whole, and the replicator in all small groups: hours.
+# The explorer against brute force, whole, the replicator in all small groups, and two hundred kills: hours.
 brute: $(VENV)/.ready
-	DMTABLE_BRUTE=1 $(RUN) -m pytest tests/proving/test_reductions.py tests/proving/test_replicator.py
+	DMTABLE_BRUTE=1 $(RUN) -m pytest tests/proving/test_reductions.py tests/proving/test_replicator.py \
+		tests/replication/test_sigkill.py
 
 bench: $(VENV)/.ready
 	$(RUN) -m benchmarks
