@@ -18,7 +18,7 @@ check: $(VENV)/.ready nbd
 	$(VENV)/bin/mypy
 	$(RUN) -m pytest
 
-# Spoils the reference replicator in nine ways, and the real one in forty, and writes down what found each.
+# Spoils the reference replicator in nine ways, and the real one in thirty-nine, and writes down what found each.
 defects: $(VENV)/.ready
 	$(RUN) -m tests.proving.defects docs/proving.md
 

@@ -314,8 +314,9 @@ class Group:
 
     # What became of entries. The caller holds the lock; the bios that come back are to be completed without it.
 
-    def begin_commit(self) -> int:
-        """What is in the log is on its way to its device; later entries count anew. How many bytes it is."""
+    @property
+    def uncommitted_bytes(self) -> int:
+        """What entries hold that no commit made durable."""
         return self._uncommitted_bytes
 
     def on_committed(self, taken_bytes: int) -> list[Bio]:

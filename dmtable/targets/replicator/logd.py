@@ -146,7 +146,7 @@ class LogWorker:
     def _commit(self, marks: bool) -> Steps:
         group, log = self._group, self._log
         with group.lock:
-            begun, taken_bytes = log.committed, group.begin_commit()
+            begun, taken_bytes = log.committed, group.uncommitted_bytes
             # Whoever needs more will see, and ask again.
             group.commit_wanted = False
             group.marks_wanted &= not marks

@@ -33,6 +33,10 @@ class _OfGroup(Target):
     _shared: SharedGroup
     _member: Member | None = None
 
+    def __init__(self, context: Context, begin: int, length: int, params: Params) -> None:
+        super().__init__(context, begin, length)
+        self._line = params
+
     @property
     def running(self) -> RunningGroup:
         """The group at work."""
@@ -78,18 +82,14 @@ class _OfGroup(Target):
             self._member.postsuspend()
 
     def iterate_devices(self) -> Iterable[DeviceRange]:
-        words, params = self._params.words(), self._params
-        for area in params.areas(self.length):
+        words = self._line.words()
+        for area in self._line.areas(self.length):
             # A device that cannot be opened belongs to the line all the same.
             with suppress(DeviceLookupError):
                 yield DeviceRange(self.context.get_device(words[area.word]), area.start, area.length)
 
     def shortcut(self, flatten: Flatten) -> Shortcut | None:
         return None if self._member is None else member_shortcut(self.running, self._member, self.length, flatten)
-
-    @property
-    def _params(self) -> Params:
-        raise NotImplementedError
 
 
 class Replicator(_OfGroup):
@@ -99,7 +99,7 @@ class Replicator(_OfGroup):
     params = ReplicatorParams
 
     def __init__(self, context: Context, begin: int, length: int, params: ReplicatorParams) -> None:
-        super().__init__(context, begin, length)
+        super().__init__(context, begin, length, params)
         self._words = params
         self._shared = SharedGroup.of_log(context, params.log)
         added: list[int] = []
@@ -114,10 +114,6 @@ class Replicator(_OfGroup):
             self._shared.remove_sites(added)
             self._shared.release(context)
             raise
-
-    @property
-    def _params(self) -> ReplicatorParams:
-        return self._words
 
     def dtr(self) -> None:
         if self._member is None:
@@ -138,8 +134,7 @@ class ReplicatorDev(_OfGroup):
     params = ReplicatorDevParams
 
     def __init__(self, context: Context, begin: int, length: int, params: ReplicatorDevParams) -> None:
-        super().__init__(context, begin, length)
-        self._words = params
+        super().__init__(context, begin, length, params)
         self._control = context.get_device(params.control)
         self._shared = SharedGroup.of_control(context, self._control.device)
         try:
@@ -147,10 +142,6 @@ class ReplicatorDev(_OfGroup):
         except BaseException:
             self._shared.release(context)
             raise
-
-    @property
-    def _params(self) -> ReplicatorDevParams:
-        return self._words
 
     def status(self, kind: StatusKind) -> str:
         assert self._member is not None
