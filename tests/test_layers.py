@@ -11,6 +11,8 @@ import pytest
 PACKAGE = Path(__file__).parent.parent / "dmtable"
 LAYERS = [
     "cli",
+    "daemon",
+    "nodes",
     "control",
     "testing",
     "sim",

@@ -21,8 +21,7 @@ from collections.abc import Iterator
 from typing import TYPE_CHECKING, TextIO
 
 if TYPE_CHECKING:
-    from dmtable.control.interface import Control
-    from dmtable.runtime.runtime import Runtime
+    from dmtable.control.machine import Machine
 
 _PROMPT = "dmsetup> "
 
@@ -35,7 +34,7 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
 
 def run(args: argparse.Namespace) -> int:
     from dmtable.cli.files import check_root, read_text
-    from dmtable.control.dispatch import LocalControl
+    from dmtable.control.machine import local_machine
     from dmtable.core.device_mapper import DeviceMapper
 
     check_root(args.root)
@@ -43,18 +42,18 @@ def run(args: argparse.Namespace) -> int:
     # Cut at newlines only: splitlines() would cut a table at blanks of the kernel's as well, as form feeds.
     lines = _prompted() if at_prompt else iter(read_text(args.script).split("\n"))
     with DeviceMapper(root=args.root) as mapper:
-        control = LocalControl(mapper)
+        machine = local_machine(mapper)
         first_failure = 0
         for line in lines:
             command, here = _split_here(line, lines)
-            status = _command(command, here, control, mapper.runtime)
+            status = _command(command, here, machine)
             first_failure = first_failure or status
             if status and not (args.keep_going or at_prompt):
                 break
         return first_failure
 
 
-def _command(command: str, here: TextIO, control: Control, runtime: Runtime) -> int:
+def _command(command: str, here: TextIO, machine: Machine) -> int:
     from dmtable.cli import dmsetup
 
     try:
@@ -66,7 +65,7 @@ def _command(command: str, here: TextIO, control: Control, runtime: Runtime) -> 
         del words[0]
     if not words:
         return 0
-    status = dmsetup.main(words, control, here, sys.stdout, sys.stderr, sleep=runtime.sleep)
+    status = dmsetup.main(words, machine, here, sys.stdout, sys.stderr)
     sys.stdout.flush()
     return status
 

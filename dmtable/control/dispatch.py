@@ -6,17 +6,16 @@ Source: dm-ioctl.c of Linux 6.1 (__find_device_hash_cell, __dev_status, and the 
 from __future__ import annotations
 
 import errno
-import os
-from collections.abc import MutableMapping, Sequence
+from collections.abc import Sequence
 from dataclasses import replace
 
-from dmtable.control.interface import DRIVER_VERSION, Control, DmIoctl, Flag, NameEntry, TargetLine
-from dmtable.core.device_mapper import DM_MAJOR, DeviceMapper
+from dmtable.control.interface import DRIVER_VERSION, Control, DmIoctl, Flag, NameEntry, TargetLine, TargetVersion
+from dmtable.core.device_mapper import DeviceMapper
 from dmtable.core.devices import Number
 from dmtable.core.mapped_device import MappedDevice
 from dmtable.core.table import LiveTable, TargetSpec
 from dmtable.core.target import StatusKind
-from dmtable.errors import DeviceLookupError, IoctlError
+from dmtable.errors import IoctlError
 from dmtable.language.kernel_words import split_args
 
 _CLEARED_ON_ENTRY = Flag.BUFFER_FULL | Flag.UEVENT_GENERATED | Flag.SECURE_DATA | Flag.DATA_OUT
@@ -28,7 +27,6 @@ class LocalControl(Control):
 
     def __init__(self, mapper: DeviceMapper) -> None:
         self._mapper = mapper
-        self._nodes: dict[str, Number] = {}
 
     def version(self) -> tuple[int, int, int]:
         return DRIVER_VERSION
@@ -92,33 +90,36 @@ class LocalControl(Control):
         lines = [TargetLine(target.begin, target.length, target.name, target.status(kind)) for target in targets]
         return _status(md, reply), lines
 
-    @property
-    def nodes(self) -> MutableMapping[str, Number]:
-        return self._nodes
+    def dev_wait(self, request: DmIoctl) -> tuple[DmIoctl, list[TargetLine]]:
+        md, _reply = self._find(request)
+        md.wait_event(request.event_nr)
+        return self.table_status(request)
 
-    def number(self, path: str) -> Number | None:
-        if not path.startswith("/"):
-            return None  # The emulated machine has no working folder.
-        folder, name = os.path.split(os.path.normpath("/" + path.lstrip("/")))
-        if folder == "/dev/mapper":
-            return self._nodes.get(name)
-        if folder == "/dev" and name.startswith("dm-"):
-            minor = name.removeprefix("dm-")
-            dev = (DM_MAJOR, int(minor)) if minor.isdecimal() else None
-            return dev if dev is not None and self.block_name(dev) == name else None
-        try:
-            return self._mapper.lookup(path).number
-        except DeviceLookupError:
-            return None
+    def target_message(self, request: DmIoctl, sector: int, message: str) -> tuple[DmIoctl, str | None]:
+        md, reply = self._find(request)
+        answer = self._mapper.message(md, sector, split_args(message))
+        return _status(md, reply), answer or None
 
-    def block_name(self, dev: Number) -> str | None:
-        if dev[0] == DM_MAJOR:
-            md = self._mapper.by_number(dev)
-            return md.dm_dev.kernel_name if md is not None and md.limits_known else None
-        try:
-            return self._mapper.lookup(f"{dev[0]}:{dev[1]}").kernel_name
-        except DeviceLookupError:
-            return None
+    def list_versions(self) -> list[TargetVersion]:
+        raise NotImplementedError
+
+    def target_version(self, request: DmIoctl) -> TargetVersion:
+        raise NotImplementedError
+
+    def remove_all(self, request: DmIoctl) -> None:
+        raise NotImplementedError
+
+    def dev_rename(self, request: DmIoctl, new: str) -> DmIoctl:
+        raise NotImplementedError
+
+    def set_geometry(self, request: DmIoctl, geometry: str) -> None:
+        raise NotImplementedError
+
+    def event_number(self) -> int:
+        raise NotImplementedError
+
+    def wait_any_event(self, number: int) -> None:
+        raise NotImplementedError
 
     def _find(self, request: DmIoctl) -> tuple[MappedDevice, DmIoctl]:
         """The device that a request names, and the reply as far as every request has it.

@@ -7,7 +7,7 @@ and its payloads (linux/dm-ioctl.h), version 4.47.0.
 from __future__ import annotations
 
 from abc import ABC, abstractmethod
-from collections.abc import MutableMapping, Sequence
+from collections.abc import Sequence
 from dataclasses import dataclass
 from enum import IntFlag
 
@@ -86,6 +86,14 @@ class NameEntry:
     uuid: str | None
 
 
+@dataclass(frozen=True, slots=True)
+class TargetVersion:
+    """One of the targets that the kernel knows (struct dm_target_versions)."""
+
+    name: str
+    version: tuple[int, int, int]
+
+
 class Control(ABC):
     """/dev/mapper/control. Every call raises IoctlError where the ioctl would fail.
 
@@ -132,17 +140,38 @@ class Control(ABC):
     def table_status(self, request: DmIoctl) -> tuple[DmIoctl, list[TargetLine]]:
         """The table's lines with each target's status, or its parameters with STATUS_TABLE (DM_TABLE_STATUS)."""
 
-    # What libdm reads and writes beside the ioctls, where no udev does it.
-
-    @property
     @abstractmethod
-    def nodes(self) -> MutableMapping[str, Number]:
-        """The block device nodes in /dev/mapper by name: libdm makes and removes them, not the kernel."""
+    def remove_all(self, request: DmIoctl) -> None:
+        """Removes every device that nobody uses (DM_REMOVE_ALL); with DEFERRED_REMOVE marks the others."""
 
     @abstractmethod
-    def number(self, path: str) -> Number | None:
-        """The device number of a node below /dev, as stat() tells it; None where there is none."""
+    def dev_rename(self, request: DmIoctl, new: str) -> DmIoctl:
+        """Gives the device `request.name` a new name, or its first UUID with the flag UUID (DM_DEV_RENAME)."""
 
     @abstractmethod
-    def block_name(self, dev: Number) -> str | None:
-        """The name of a block device in sysfs, as `dm-0`; an md has one from its first table on."""
+    def dev_wait(self, request: DmIoctl) -> tuple[DmIoctl, list[TargetLine]]:
+        """Waits until the event counter differs from `request.event_nr`, then as `table_status` (DM_DEV_WAIT)."""
+
+    @abstractmethod
+    def target_message(self, request: DmIoctl, sector: int, message: str) -> tuple[DmIoctl, str | None]:
+        """Sends words, still to be split, to the target at a sector; its answer or None (DM_TARGET_MSG)."""
+
+    @abstractmethod
+    def list_versions(self) -> list[TargetVersion]:
+        """The targets that the kernel knows, in its order (DM_LIST_VERSIONS)."""
+
+    @abstractmethod
+    def target_version(self, request: DmIoctl) -> TargetVersion:
+        """The version of the target `request.name` (DM_GET_TARGET_VERSION)."""
+
+    @abstractmethod
+    def set_geometry(self, request: DmIoctl, geometry: str) -> None:
+        """Sets "cylinders heads sectors start" (DM_DEV_SET_GEOMETRY), which only a BIOS asks for."""
+
+    @abstractmethod
+    def event_number(self) -> int:
+        """How many events there were on all devices together, and changes of their list (dm_global_event_nr)."""
+
+    @abstractmethod
+    def wait_any_event(self, number: int) -> None:
+        """Returns when `event_number()` differs from `number` (DM_DEV_ARM_POLL and poll())."""

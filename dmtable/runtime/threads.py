@@ -174,3 +174,10 @@ def _tell(error: Exception) -> None:
     """Tells of a defect as of one that ends this thread; but the thread goes on, for others may wait for it."""
     hook_args = (type(error), error, error.__traceback__, threading.current_thread())
     threading.excepthook(threading.ExceptHookArgs(hook_args))
+
+
+def spawn(name: str, call: Callable[..., object], *args: object) -> threading.Thread:
+    """Begins a thread that does not keep the process alive, for what serves others: a socket, a mount."""
+    thread = threading.Thread(target=call, args=args, name=name, daemon=True)
+    thread.start()
+    return thread

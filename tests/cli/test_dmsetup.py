@@ -5,7 +5,7 @@ from __future__ import annotations
 import getopt
 import io
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 import pytest
 from hypothesis import assume, given
@@ -13,8 +13,10 @@ from hypothesis import strategies as st
 
 from dmtable.cli.dmsetup import NotBuilt, main, run
 from dmtable.cli.dmsetup.options import CommandLineError, read_options
+from dmtable.control.dev import LocalDev
 from dmtable.control.dispatch import LocalControl
 from dmtable.control.interface import DmIoctl, TargetLine
+from dmtable.control.machine import Machine
 from dmtable.core.device_mapper import DeviceMapper
 from dmtable.io.memory import MemoryDevice
 
@@ -32,12 +34,13 @@ class Dmsetup:
     def __init__(self) -> None:
         self.mapper = DeviceMapper()
         self.mapper.add(MemoryDevice(1 << 20), "/dev/loop0")
-        self.control = LocalControl(self.mapper)
         self.slept: list[float] = []
+        self.control = LocalControl(self.mapper)
+        self.machine = Machine(self.control, LocalDev(self.mapper), self.slept.append)
 
     def __call__(self, *words: str, stdin: str = "", environ: Mapping[str, str] | None = None) -> Answer:
         out, err = io.StringIO(), io.StringIO()
-        code = main(words, self.control, io.StringIO(stdin), out, err, environ=environ or {}, sleep=self.slept.append)
+        code = main(words, self.machine, io.StringIO(stdin), out, err, environ=environ or {})
         return Answer(code, out.getvalue(), err.getvalue())
 
 
@@ -71,7 +74,7 @@ def test_what_is_not_built_is_said_in_one_line_and_changes_nothing(dmsetup: Dmse
     assert answer.err.count("\n") == 1
     assert len(dmsetup.mapper) == 0
     with pytest.raises(NotBuilt):
-        run(words, dmsetup.control, io.StringIO(), io.StringIO(), io.StringIO(), environ={}, sleep=dmsetup.slept.append)
+        run(words, dmsetup.machine, io.StringIO(), io.StringIO(), io.StringIO(), environ={})
 
 
 # Options.
@@ -185,7 +188,8 @@ def test_a_removal_is_tried_again_until_nobody_uses_the_device(dmsetup: Dmsetup)
     assert dmsetup.slept == [0.2] * 24
     out, err = io.StringIO(), io.StringIO()
     words = ["remove", "--retry", "a"]
-    assert main(words, dmsetup.control, io.StringIO(), out, err, sleep=lambda _: users.pop().close()) == 0
+    machine = replace(dmsetup.machine, sleep=lambda _: users.pop().close())
+    assert main(words, machine, io.StringIO(), out, err) == 0
     assert (users, out.getvalue(), err.getvalue()) == ([], "", "")
 
 

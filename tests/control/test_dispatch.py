@@ -10,6 +10,7 @@ from hypothesis import settings
 from hypothesis import strategies as st
 from hypothesis.stateful import RuleBasedStateMachine, invariant, rule
 
+from dmtable.control.dev import LocalDev
 from dmtable.control.dispatch import LocalControl
 from dmtable.control.interface import DmIoctl, Flag, TargetLine
 from dmtable.core.device_mapper import DeviceMapper
@@ -183,19 +184,19 @@ def test_the_list_is_sorted_by_bytes_and_begins_as_asked(emulator: Emulator) -> 
 
 
 def test_a_disk_has_a_name_and_a_node_once_there_was_a_table(emulator: Emulator) -> None:
-    control = emulator.control
+    control, dev = emulator.control, LocalDev(emulator.mapper)
     control.dev_create(DmIoctl("a"))
-    assert (control.block_name((253, 0)), control.number("/dev/dm-0")) == (None, None)
+    assert (dev.block_name((253, 0)), dev.number("/dev/dm-0")) == (None, None)
     control.table_load(DmIoctl("a"), ZERO)
-    assert (control.block_name((253, 0)), control.number("/dev/dm-0")) == ("dm-0", (253, 0))
-    control.nodes["a"] = (253, 0)
+    assert (dev.block_name((253, 0)), dev.number("/dev/dm-0")) == ("dm-0", (253, 0))
+    dev.nodes["a"] = (253, 0)
     for path in ("/dev/mapper/a", "//dev/./mapper/../mapper/a"):
-        assert control.number(path) == (253, 0)
-    assert control.number("/dev/loop1") == (7, 1)
-    assert control.block_name((7, 1)) == "loop1"
+        assert dev.number(path) == (253, 0)
+    assert dev.number("/dev/loop1") == (7, 1)
+    assert dev.block_name((7, 1)) == "loop1"
     for path in ("/dev/mapper/b", "/dev/dm-1", "/dev/dm-x", "/dev/dm-00", "/dev/loop9", "dev/loop1", "/dev/mapper/"):
-        assert control.number(path) is None
-    assert (control.block_name((253, 1)), control.block_name((7, 9))) == (None, None)
+        assert dev.number(path) is None
+    assert (dev.block_name((253, 1)), dev.block_name((7, 9))) == (None, None)
 
 
 NAMES = st.sampled_from("abc")

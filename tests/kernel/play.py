@@ -22,7 +22,7 @@ from pathlib import Path
 from typing import Any
 
 from dmtable.cli.dmsetup import NotBuilt, run
-from dmtable.control.dispatch import LocalControl
+from dmtable.control.machine import local_machine
 from dmtable.core.device_mapper import DeviceMapper
 from dmtable.core.mapped_device import MappedDevice
 from dmtable.core.md_file import MdFile
@@ -63,7 +63,7 @@ class _Player:
         self._machine = SimRuntime()
         self._disks = disks
         self._mapper = DeviceMapper(runtime=self._machine)
-        self._control = LocalControl(self._mapper)
+        self._emulated = local_machine(self._mapper)
         self._disks.add_to(self._mapper)
         self._steps: dict[str, Callable[..., Answer]] = {
             "dmsetup": self._dmsetup,
@@ -120,12 +120,11 @@ class _Player:
         out, err = io.StringIO(), io.StringIO()
         code = run(
             [substitute(word) for word in words],
-            self._control,
+            self._emulated,
             io.StringIO(stdin),
             out,
             err,
             environ={},
-            sleep=self._machine.sleep,
         )
         return {"rc": code, "out": out.getvalue(), "err": err.getvalue()}
 
@@ -169,11 +168,11 @@ class _Player:
     def _opened(self, name: str) -> Iterator[MdFile]:
         """The node of an md, open. Raises OSError as open() would."""
         path = f"/dev/mapper/{name}"
-        dev = self._control.nodes.get(name)
+        dev = self._emulated.dev.nodes.get(name)
         if dev is None:
             raise OSError(ENOENT, os.strerror(ENOENT), path)
         md = self._mapper.by_number(dev)
-        if md is None or self._control.block_name(dev) is None:
+        if md is None or self._emulated.dev.block_name(dev) is None:
             raise OSError(ENXIO, os.strerror(ENXIO), path)
         with md.open() as file:
             yield file

@@ -11,6 +11,7 @@ from collections.abc import Callable
 from dataclasses import dataclass
 from typing import TypeVar
 
+from dmtable.control.dev import READ_AHEAD_SECTORS, Dev
 from dmtable.control.interface import NO_FLAGS, Control, DmIoctl, Flag
 from dmtable.core.devices import MAX_MAJOR, MAX_MINOR, Number
 from dmtable.errors import DmsetupError, IoctlError
@@ -67,6 +68,7 @@ class Libdm:
     """A control interface with what libdm adds to it. `complain` takes lines for stderr."""
 
     control: Control
+    dev: Dev
     mode: MangleMode
     complain: Callable[[str], object]
 
@@ -76,11 +78,11 @@ class Libdm:
         """The device with this name or path. Raises DmsetupError; a name need not exist, a path must."""
         if "/" not in operand:
             return Device(name=mangle(operand, self.mode, NAME))
-        dev = self.control.number(operand)
+        dev = self.dev.number(operand)
         if dev is None:
             raise DmsetupError(f"Device {operand} not found")
         name = operand.rpartition("/")[2]
-        nodes = self.control.nodes
+        nodes = self.dev.nodes
         if nodes.get(name) != dev:
             same = [node for node, number in nodes.items() if number == dev]
             if not same:
@@ -108,7 +110,7 @@ class Libdm:
 
     def device_name(self, dev: Number) -> str | None:
         """The name of a device in sysfs: an md's as the kernel has it, another's like `loop0`; None without one."""
-        block_name = self.control.block_name(dev)
+        block_name = self.dev.block_name(dev)
         if block_name is None:
             return None
         return next((entry.name for entry in self.control.list_devices(DmIoctl()) if entry.dev == dev), block_name)
@@ -154,25 +156,21 @@ class Libdm:
         if name in _NOT_DEVICES:
             self.complain(f"A non-block device file at '{_NODES}/{name}' is already present")
         else:
-            self.control.nodes[name] = dev
+            self.dev.nodes[name] = dev
 
     def remove_node(self, name: str) -> None:
         """Takes the node of a device away; that this fails does not fail a command."""
         if name in _NOT_DEVICES[:2]:
             self.complain(f"Unable to unlink device node for '{name}'")
-        self.control.nodes.pop(name, None)
+        self.dev.nodes.pop(name, None)
 
     def read_ahead(self, reply: DmIoctl) -> int | None:
         """Sectors; None, and a complaint, where neither sysfs nor the node can tell."""
         assert reply.dev is not None
-        if self.control.block_name(reply.dev):
-            return _READ_AHEAD_SECTORS
+        if self.dev.block_name(reply.dev):
+            return READ_AHEAD_SECTORS
         # libdm looks for the name as it is shown, which is not the node's where that is mangled.
         name = self.shown_name(reply.name)
-        number = errno.ENXIO if name in self.control.nodes else errno.ENOENT
+        number = errno.ENXIO if name in self.dev.nodes else errno.ENOENT
         self.complain(f"{_NODES}/{name}: open failed: {os.strerror(number)}")
         return None
-
-
-_READ_AHEAD_SECTORS = 256
-"""What the kernel gives every disk (VM_READAHEAD_PAGES)."""

@@ -6,7 +6,7 @@ Source: dmsetup 1.02.185 (2022-05-18), recorded in fixtures/kernel.
 from __future__ import annotations
 
 import os
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import TextIO
 
@@ -15,7 +15,7 @@ from dmtable.cli.dmsetup.options import CommandLineError, Options, naming, read_
 from dmtable.cli.dmsetup.report import make_report
 from dmtable.cli.dmsetup.session import NotBuilt, Session
 from dmtable.cli.dmsetup.verbs import VERBS, run_verb
-from dmtable.control.interface import Control
+from dmtable.control.machine import Machine
 from dmtable.errors import DmsetupError
 from dmtable.language.concise import write_concise
 
@@ -29,21 +29,20 @@ _BUILT = {
 
 def main(
     argv: Sequence[str],
-    control: Control,
+    machine: Machine,
     stdin: TextIO,
     stdout: TextIO,
     stderr: TextIO,
     *,
-    sleep: Callable[[float], object],
     environ: Mapping[str, str] = os.environ,
 ) -> int:
     """Runs one command line, without the `dmsetup` before it, and returns the exit code.
 
-    `sleep` waits that many seconds, between the tries of `remove --retry`. The streams are text; with
+    The streams are text; with
     `errors="surrogateescape"` they carry names that are no UTF-8.
     """
     try:
-        return run(argv, control, stdin, stdout, stderr, environ=environ, sleep=sleep)
+        return run(argv, machine, stdin, stdout, stderr, environ=environ)
     except NotBuilt as error:
         stderr.write(f"dmtable: {error}\n")
         return 1
@@ -51,13 +50,12 @@ def main(
 
 def run(
     argv: Sequence[str],
-    control: Control,
+    machine: Machine,
     stdin: TextIO,
     stdout: TextIO,
     stderr: TextIO,
     *,
     environ: Mapping[str, str],
-    sleep: Callable[[float], object],
 ) -> int:
     """As main, but raises NotBuilt for what dmsetup can do and dmtable cannot yet."""
     try:
@@ -76,8 +74,8 @@ def run(
             raise NotBuilt("the list of report fields is not built yet")
         stderr.write(_usage())
         return 0
-    libdm = Libdm(control, options.mangling, lambda text: stderr.write(f"{text}\n"))
-    session = _session(options, libdm, stdin, stdout, environ, sleep)
+    libdm = Libdm(machine.control, machine.dev, options.mangling, lambda text: stderr.write(f"{text}\n"))
+    session = _session(options, libdm, stdin, stdout, environ, machine.sleep)
     try:
         run_verb(session, words[0], words[1:])
         failed = False
@@ -131,7 +129,6 @@ def _session(
     stdin: TextIO,
     stdout: TextIO,
     environ: Mapping[str, str],
-    sleep: Callable[[float], object],
 ) -> Session:
     for option in options.values:
         if option not in _BUILT:

@@ -121,7 +121,7 @@ def _tables(_libdm: Libdm, reply: DmIoctl) -> str:
 
 def _block_name(libdm: Libdm, reply: DmIoctl) -> str:
     major, minor = _number(reply)
-    name = libdm.control.block_name((major, minor))
+    name = libdm.dev.block_name((major, minor))
     if name is None:
         raise DmsetupError(f"Could not resolve block device name for {major}:{minor}.")
     return name

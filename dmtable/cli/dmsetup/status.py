@@ -110,6 +110,6 @@ def _named(session: Session, dev: Number) -> str | None:
         case "devname":
             return session.libdm.device_name(dev)
         case "blkdevname":
-            return session.libdm.control.block_name(dev)
+            return session.libdm.dev.block_name(dev)
         case _:
             return None

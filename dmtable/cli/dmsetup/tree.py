@@ -157,7 +157,7 @@ class _Drawing:
     def _text(self, node: _Node) -> str:
         """The node as it is shown; nothing where it has no name, and numbers are not wanted."""
         text = node.name
-        block_name = self._libdm.control.block_name(node.number) if "blkdevname" in self._words else None
+        block_name = self._libdm.dev.block_name(node.number) if "blkdevname" in self._words else None
         if block_name:
             text += f" <{block_name}>"
         if self._with_number:
