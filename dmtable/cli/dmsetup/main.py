@@ -129,6 +129,7 @@ def _session(
     stdin: TextIO,
     stdout: TextIO,
     environ: Mapping[str, str],
+    sleep: Callable[[float], object],
 ) -> Session:
     for option in options.values:
         if option not in _BUILT:
