@@ -6,7 +6,7 @@ Source: dmsetup 1.02.185 (2022-05-18), recorded in fixtures/kernel.
 from __future__ import annotations
 
 import os
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
 from typing import TextIO
 
