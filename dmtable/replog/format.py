@@ -69,7 +69,7 @@ Sector of the table of members:
              8   u16   format, 1
             10   u16   how many members follow, at most 80
             16   16s   log id
-            32   u16   site; bit 15 where a resync is owed
+            32   u16   site; bit 15 where a resync is owed, bit 14 where a dirty log on a device says what is lacking
             34   u32   device number; and so on, 6 bytes for each
 """
 
@@ -128,7 +128,9 @@ ENTRY_CRC_AT = 68
 ENTRY_PART_AT = 24
 OWED_AT = 256
 _OWED_BYTES = SITES // 8
-_RESYNC_BIT = 1 << 15
+_RESYNC_BIT, _STORED_BIT = 1 << 15, 1 << 14
+_MEMBERSHIP_BITS = {Membership.KNOWN: 0, Membership.STORED: _STORED_BIT, Membership.RESYNC_OWED: _RESYNC_BIT}
+_MEMBERSHIPS = {bits: membership for membership, bits in _MEMBERSHIP_BITS.items()}
 MEMBERS_PER_SECTOR = (SECTOR_BYTES - _MEMBERS.size) // _MEMBER.size
 MOST_DEVICES = 1 << 32
 """Numbers of devices that are remembered are smaller."""
@@ -339,10 +341,7 @@ class MemberSector(Enum):
 
 def pack_members(log_id: bytes, members: Iterable[tuple[Member, Membership]]) -> bytes:
     """A sector of the table of members; at most MEMBERS_PER_SECTOR of them."""
-    records = [
-        _MEMBER.pack(site | (_RESYNC_BIT if membership is Membership.RESYNC_OWED else 0), device)
-        for (site, device), membership in members
-    ]
+    records = [_MEMBER.pack(site | _MEMBERSHIP_BITS[membership], device) for (site, device), membership in members]
     packed = _MEMBERS.pack(0, MARK, FORMAT, len(records), log_id) + b"".join(records)
     return _sealed(packed.ljust(SECTOR_BYTES, b"\0"), 0, log_id)
 
@@ -358,8 +357,8 @@ def unpack_members(sector: bytes, log_id: bytes) -> Mapping[Member, Membership] 
     members: dict[Member, Membership] = {}
     for at in range(count):
         site, device = _MEMBER.unpack_from(sector, _MEMBERS.size + at * _MEMBER.size)
-        owed = site & _RESYNC_BIT
-        members[site & ~_RESYNC_BIT, device] = Membership.RESYNC_OWED if owed else Membership.KNOWN
+        bits = site & (_RESYNC_BIT | _STORED_BIT)
+        members[site ^ bits, device] = _MEMBERSHIPS.get(bits, Membership.RESYNC_OWED)
     return members
 
 

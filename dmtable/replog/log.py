@@ -65,13 +65,17 @@ class Membership(Enum):
     """What a log remembers of a device at a site beyond all entries."""
 
     KNOWN = auto()
-    """It has been here before: what its dirty log stores holds, whatever its words say of a first state."""
+    """It has been here before, and lacks nothing: what words say of a first state is of no account."""
+    STORED = auto()
+    """It has been here before, and what it lacks stands in a dirty log that outlives a power loss."""
     RESYNC_OWED = auto()
     """All of it must be copied anew, and no dirty log says so durably."""
 
 
 Member = tuple[int, int]
 """(site, device number)."""
+UNLISTED: Member = (0, 0)
+"""Stands for all copies that the log does not remember: what it lost may have been theirs."""
 
 
 @dataclass(frozen=True, slots=True)

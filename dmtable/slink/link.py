@@ -86,6 +86,7 @@ class SiteDevice:
         "length",
         "name",
         "number",
+        "region_sectors",
         "word",
     )
 
@@ -99,6 +100,8 @@ class SiteDevice:
         self.device: BlockDevice | None = None
         self.name = word
         """As tables print it: major:minor, or the word where the device was never opened."""
+        self.region_sectors = 0
+        """Of its dirty log."""
         self.dirty_log_words = ""
         """As tables print it: `core 2 2048 nosync `, or nothing."""
         self._calls: PlainCalls | None = None

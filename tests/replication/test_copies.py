@@ -69,6 +69,42 @@ def test_a_copy_leaves_its_paused_site(place: Place, copied: MappedDevice) -> No
     assert place.ends(lambda: place.tell(copied, "device del 1"))
 
 
+def test_a_copy_is_not_overwritten_with_what_its_site_was_owed_before(place: Place) -> None:
+    group, md, other = place.group(), place.device(0), place.device(1)
+    place.wait(1)
+    place.tell(group, "slink pause 1")
+    place.write(other, 0, "keeps what is behind it")
+    place.wait(1)
+    place.dm.suspend(other)
+    place.tell(group, "slink resume 1")
+    place.write(md, 0, "old")
+    place.reload(md, place.device_table(0, None))
+    place.write(md, 0, "new")
+    place.wait(1)
+    place.reload(md, place.device_table(0, ""))
+    place.wait(60)
+    place.dm.resume(other)
+    place.wait(60)
+    assert running(place.dm).settled
+    assert place.sector("r0", 0) == "new"
+
+
+def test_what_is_written_while_a_device_comes_to_a_site_gets_there(place: Place) -> None:
+    place.group()
+    md = place.device(0, None)
+    place.wait(5)
+    place.world.disks["log"].latency_seconds = 1
+    adding = place.runtime.spawn(lambda: place.tell(md, "device add 1 1 /dev/r0 core 2 2048 sync"))
+    sectors = range(0, 160, 8)
+    for sector in sectors:
+        place.write(md, sector, f"at {sector}")
+        place.wait(0.5)
+    place.wait(300)
+    assert adding.done
+    assert running(place.dm).settled
+    assert [place.sector("r0", sector) for sector in sectors] == [f"at {sector}" for sector in sectors]
+
+
 def test_a_site_that_comes_late_waits_until_the_local_one_has_what_it_will_never_be_sent(place: Place) -> None:
     place.group()
     md = place.device(0, None)

@@ -217,6 +217,19 @@ def test_writers_stall_where_the_policy_says_so(place: Place, broken: str) -> No
     assert place.equal([0])
 
 
+def test_reads_do_not_wait_for_space(place: Place) -> None:
+    md = _group(place, "asynchronous+stall")
+    _break(place, "paused")
+    bios = _fill(place, md)
+    read = place.read(md, 128 * 5)
+    assert not bios[-1].done
+    assert (read.done, read.error) == (True, 0)
+    assert read.data is not None
+    assert bytes(read.data) == bytes([6]) * 512
+    _mend(place)
+    place.wait(100)
+
+
 @pytest.mark.parametrize("broken", ["cut", "paused", "slow"])
 def test_writers_leave_an_asynchronous_site_behind(place: Place, broken: str) -> None:
     md = _group(place, "asynchronous")

@@ -2,7 +2,13 @@
 
 from __future__ import annotations
 
+from contextlib import suppress
+
+import pytest
+
 from dmtable import MappedDevice
+from dmtable.errors import IoctlError
+from dmtable.replog.log import Membership
 from dmtable.sim.faults import Call, Fault, Faults, Ill
 from tests.replication.places import running
 from tests.replication.simulated import DEVICE_SECTORS, LOG_SECTORS, OPEN, REGION_SECTORS, Place
@@ -64,21 +70,113 @@ def _with_a_third_site(place: Place, number: int, log: str) -> MappedDevice:
     return place.dm.create(f"v{number}", table)
 
 
-def test_a_site_that_only_the_second_table_names_gets_what_it_was_owed(place: Place) -> None:
+def _begin_with_three(place: Place) -> MappedDevice:
+    """Device 1, after device 0."""
     for name, sectors in (("third", DEVICE_SECTORS), ("third_dirty", 8)):
         place.world.disk(name, sectors)
         place.sizes[name] = sectors
     place.dm = place.boot()
     _with_a_third_site(place, 0, f"4 /dev/log 0 create {LOG_SECTORS}")
-    md = _with_a_third_site(place, 1, "3 /dev/log 0 open")
+    return _with_a_third_site(place, 1, "3 /dev/log 0 open")
+
+
+def _open_with_three(place: Place) -> None:
+    for number in range(2):
+        _with_a_third_site(place, number, "3 /dev/log 0 open")
+
+
+def test_a_site_that_only_the_second_table_names_gets_what_it_was_owed(place: Place) -> None:
+    md = _begin_with_three(place)
     place.tell(md, "slink pause 2")
     place.write(md, 0, "owed")
     place.wait(3)
     place.remove_all()
-    for number in range(2):
-        _with_a_third_site(place, number, "3 /dev/log 0 open")
+    _open_with_three(place)
     place.wait(60)
     assert place.sector("third", 0) == "owed"
+
+
+@pytest.mark.parametrize("number", range(1, 7))
+def test_what_a_site_that_no_table_names_was_owed_is_remembered_before_it_is_dropped(place: Place, number: int) -> None:
+    md = _begin_with_three(place)
+    for site in (1, 2):
+        place.tell(md, f"slink pause {site}")
+    place.write(place.dm["v0"], 0, "keeps the head")
+    place.write(md, 0, "owed")
+    place.wait(3)
+    place.remove_all()
+    place.link.cut()
+    log = place.world.disks["log"]
+    log.faults = Faults({number: Fault(Ill.ERROR)}, concerns=lambda disk, call: (disk, call) == ("log", Call.WRITE))
+    with suppress(IoctlError):
+        _open_with_three(place)
+    place.wait(3)
+    place.remove_all()
+    log.faults = None
+    place.link.heal()
+    _open_with_three(place)
+    place.wait(60)
+    assert place.sector("third", 0) == "owed"
+
+
+def test_lost_areas_are_not_all_that_a_site_lacks_whom_no_table_named(place: Place) -> None:
+    md = _begin_with_three(place)
+    for site in range(3):
+        place.tell(md, f"slink pause {site}")
+    place.write(md, 0, "owed")
+    place.write(md, REGION_SECTORS, "rots")
+    place.wait(3)
+    place.remove_all()
+    log = place.world.disks["log"]
+    log.pwrite(b"!" * 512, log.image.index(b"rots".ljust(512, b".")) << 9)
+    _open_with_three(place)
+    place.wait(60)
+    assert running(place.dm).settled
+    assert place.sector("third", 0) == "owed"
+
+
+def test_lost_areas_are_not_all_that_a_site_lacks_which_was_left_out(place: Place) -> None:
+    group, md = place.group(), place.device(0)
+    for site in range(2):
+        place.tell(group, f"slink pause {site}")
+    place.write(md, REGION_SECTORS, "rots")
+    place.wait(1)
+    place.remove_all()
+    log = place.world.disks["log"]
+    log.pwrite(b"!" * 512, log.image.index(b"rots".ljust(512, b".")) << 9)
+    place.group(log=OPEN)
+    md = place.device(0, None)
+    place.write(md, 0, "only here")
+    place.wait(5)
+    place.reload(md, place.device_table(0, ""))
+    place.wait(60)
+    assert place.sector("r0", 0) == "only here"
+
+
+def test_a_copy_that_the_log_forgot_is_copied_whenever_it_comes_back(place: Place) -> None:
+    place.group()
+    place.device(0, _CORE)
+    md = place.device(1, _CORE)
+    place.link.cut()
+    for number in range(400):
+        place.write(md, number * 8, "x")
+        place.wait(0.02)
+    place.wait(30)
+    assert Membership.RESYNC_OWED in running(place.dm).group.log.members.values()
+    place.remove_all()
+    place.link.heal()
+    place.world.disks["log"].pwrite(b"!" * 512, 512)
+    for _ in range(2):
+        place.group(log=OPEN)
+        place.device(0, _CORE)
+        place.wait(60)
+        place.remove_all()
+    place.group(log=OPEN)
+    for number in range(2):
+        place.device(number, _CORE)
+    place.wait(60)
+    assert running(place.dm).settled
+    assert place.equal()
 
 
 def test_a_dirty_log_that_could_not_be_stored_is_not_believed_later(place: Place) -> None:

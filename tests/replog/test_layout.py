@@ -187,12 +187,13 @@ def test_the_table_of_members() -> None:
     log = there.create(4096)
     log.remember((3, 7), Membership.KNOWN)
     log.remember((2047, 9), Membership.RESYNC_OWED)
+    log.remember((4, 8), Membership.STORED)
     there.commit(log)
     table = sector(there.disk, 1)
     assert u(table, 0, 4) == zlib.crc32(without(table, 0))
-    assert (table[4:8], u(table, 8, 2), u(table, 10, 2)) == (b"dmtb", 1, 2)
+    assert (table[4:8], u(table, 8, 2), u(table, 10, 2)) == (b"dmtb", 1, 3)
     assert table[16:32] == sector(there.disk, 0)[80:96]
-    assert table[32:44].hex(" ") == "03 00 07 00 00 00 ff 87 09 00 00 00"
+    assert table[32:50].hex(" ") == "03 00 07 00 00 00 ff 87 09 00 00 00 04 40 08 00 00 00"
     for at in range(2, 8):
         assert sector(there.disk, at)[4:8] == b"dmtb", "all seven are there, empty or not"
 

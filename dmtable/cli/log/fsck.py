@@ -61,8 +61,12 @@ def _lines(image: LogImage) -> Iterator[str]:
             more = sorted({*sites(logged.entry.owed)} - {*sites(logged.owed)})
             told = ", ".join(map(str, more))
             yield f"entry {logged.entry.number}: would be sent to site {told} once more, as an entry before it"
+    from dmtable.replog.log import UNLISTED
+
     for (site, device), membership in image.members:
-        if membership.name == "RESYNC_OWED":
+        if (site, device) == UNLISTED:
+            yield "copies that the log does not know are to be copied whole: what was lost may be theirs"
+        elif membership.name == "RESYNC_OWED":
             yield f"site {site}, device {device}: is to be copied whole"
     for damage in report.damage:
         yield f"lost: {damage_text(damage)}"

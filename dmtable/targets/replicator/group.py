@@ -16,7 +16,7 @@ from collections.abc import Callable, Collection, Iterable, Sequence
 from dmtable.core.bio import Bio, Op
 from dmtable.core.target import Context
 from dmtable.io.device import BlockDevice
-from dmtable.replog.log import Damage, Entry, LogFullError, Member, Membership, ReplicationLog
+from dmtable.replog.log import Entry, LogFullError, Member, Membership, ReplicationLog
 from dmtable.runtime.runtime import Condition, Runtime
 from dmtable.targets.replicator.footprint import Footprint
 from dmtable.targets.replicator.site import Site
@@ -29,6 +29,8 @@ KEPT_BYTES = 64 << 20
 
 _MANY_BOUNDARIES = 1024
 
+Area = tuple[int, int]
+"""(first sector, sectors) of a device."""
 Entered = Callable[[int, Bio], None]
 """Is told the device's number and the bio when a write takes its place in the group's order."""
 
@@ -140,13 +142,22 @@ class Group:
             entry.data = None
         self.log.void(entry)
 
-    def lost_areas(self, member: Member) -> Sequence[Damage]:
+    def owe_resyncs(self, members: Iterable[Member]) -> None:
+        """These copies lack what the log forgets, or never has for them; that must be durable first. Nothing less is
+        enough, whatever else was found lost. The caller holds the lock."""
+        for member in members:
+            self.known_before.pop(member, None)
+            if member in self.log.members:
+                self.log.remember(member, Membership.RESYNC_OWED)
+
+    def lost_areas(self, member: Member) -> Sequence[Area]:
         """What this recovery found to be lost of a device at a remote site, where it is known in full and the site
         lacked nothing else before; else nothing."""
         report = self.log.report
-        if report.everything_suspect or self.known_before.get(member) is not Membership.KNOWN:
+        if report.everything_suspect or self.known_before.get(member) in (None, Membership.RESYNC_OWED):
             return ()
-        return [damage for damage in report.damage if damage.device == member[1]]
+        lost = [damage for damage in report.damage if damage.device == member[1]]
+        return [(each.first, each.sectors) for each in lost if each.first is not None and each.sectors is not None]
 
     def add_device(self, device: GroupDevice) -> None:
         """A device comes into use: what the log holds for it can be sent."""
@@ -195,13 +206,14 @@ class Group:
 
     def tell_order(self, site: Site) -> None:
         """Raises an event where the site lost or regained its order. The caller does not hold the lock."""
-        ordered = site.ordered
-        if ordered != (site in self._out_of_order):
-            return
-        if ordered:
-            self._out_of_order.discard(site)
-        else:
-            self._out_of_order.add(site)
+        with self.lock:
+            ordered = site.ordered
+            if ordered != (site in self._out_of_order):
+                return
+            if ordered:
+                self._out_of_order.discard(site)
+            else:
+                self._out_of_order.add(site)
         self.runtime.sometimes(f"replicator: a site {'regains' if ordered else 'loses'} its order")
         self.event()
 
@@ -376,24 +388,38 @@ class Group:
         return found
 
     def take_stuck(self) -> list[Bio]:
-        """The bios of leaving devices that wait for a site that cannot be reached: they are to be given back."""
+        """The bios of leaving devices that wait for a site that gets nothing: they are to be given back."""
         if not self.leaving:
             return []
-        gone = (number for number, site in self.sites.items() if self.stopped or not site.link.accessible)
-        unreachable = sum(1 << number for number in gone)
+        still = sum(1 << number for number, site in self.sites.items() if self._stands_still(site))
         stuck: list[Bio] = []
         for number, waiting in list(self._waiting.items()):
             entry = self.log.entries.get(number)
             if entry is None or entry.device not in self.leaving:
                 continue
-            if waiting.sites & unreachable and not waiting.commit:
+            if waiting.sites & still and not waiting.commit:
                 del self._waiting[number]
                 stuck.append(waiting.bio)
         head = self.log.entries.get(self.log.head)
-        if self.queue and (self.stopped or (head is not None and head.owed & unreachable)):
+        if self.queue and (self.stopped or (head is not None and head.owed & still)):
             stuck += [bio for device, bio in self.queue if device.number in self.leaving]
             self.queue = deque(each for each in self.queue if each[0].number not in self.leaving)
         return stuck
+
+    def _stands_still(self, site: Site) -> bool:
+        """Whether the site gets nothing until somebody does something about it."""
+        if self.stopped or not site.link.accessible:
+            return True
+        entry = self.log.entries.get(site.at)
+        if entry is None or not entry.owed >> site.number & 1:
+            return False
+        device, at = self.devices.get(entry.device), site.link.devices.get(entry.device)
+        if device is None or device.suspended:
+            return True
+        if at is None or not entry.owed & 1 or site.covers(at, entry):
+            return False
+        # It waits until the local site has the entry.
+        return self._stands_still(self.sites[0])
 
     @property
     def somebody_waits(self) -> bool:

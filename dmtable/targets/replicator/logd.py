@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from dmtable.core.steps import IDLE, Steps, StepsWorker
 from dmtable.errors import DmtableError
-from dmtable.replog.log import Membership
+from dmtable.replog.log import UNLISTED, Entry, Membership
 from dmtable.runtime.runtime import Timer
 from dmtable.targets.replicator.group import Group
 from dmtable.targets.replicator.reads import Reads
@@ -75,20 +75,14 @@ class LogWorker:
         with group.lock:
             for entry in list(log.entries.values()):
                 entry.after = group.footprint.add(entry)
-                unknown = entry.owed
                 for number, site in group.sites.items():
                     if entry.owed >> number & 1:
-                        unknown &= ~(1 << number)
                         site.queued(entry, group.runtime.now())
                 # Where the application flushed between them nobody knows any more.
                 group.boundaries.add(entry.number)
-                # A site that is no more: nobody will ever ask for it.
-                for number in range(unknown.bit_length()):
-                    if unknown >> number & 1:
-                        log.mark_done(number, entry)
-                        if (number, entry.device) in log.members:
-                            # Should it come back, it lacks this.
-                            log.remember((number, entry.device), Membership.RESYNC_OWED)
+            for number, entry in self._owed_to_strangers():
+                # Nobody will ever ask for it.
+                log.mark_done(number, entry)
             group.recovered = True
             group.lock.notify_all()
         for damage in log.report.damage:
@@ -96,18 +90,32 @@ class LogWorker:
         group.wake_all()
 
     def _owe_resyncs(self) -> Steps:
-        """What was lost makes the sites differ: of the devices that it was of, or of all where that is not known."""
+        """What was lost makes the sites differ: of the devices that it was of, or of all where that is not known. And
+        a site that is no more lacks what it is owed, should it come back."""
         group, log = self._group, self._log
         damage = log.report.damage
-        if not (damage and log.members):
-            return
         lost = {each.device for each in damage}
         with group.lock:
             for site, device in list(log.members):
                 if site and (log.report.everything_suspect or device in lost):
                     log.remember((site, device), Membership.RESYNC_OWED)
-            log.damage_handled()
-        yield from log.committing()
+            if log.report.everything_suspect:
+                # There may have been more members than the log remembers.
+                log.remember(UNLISTED, Membership.RESYNC_OWED)
+            group.owe_resyncs({(site, entry.device) for site, entry in self._owed_to_strangers()})
+            if damage:
+                log.damage_handled()
+        if log.commit_pending:
+            yield from log.committing()
+
+    def _owed_to_strangers(self) -> list[tuple[int, Entry]]:
+        """Sites that no table has, and entries that they are owed."""
+        found: list[tuple[int, Entry]] = []
+        known = sum(1 << number for number in self._group.sites)
+        for entry in self._log.entries.values():
+            if strange := entry.owed & ~known:
+                found += [(number, entry) for number in range(strange.bit_length()) if strange >> number & 1]
+        return found
 
     def _round(self) -> Steps:
         group, log = self._group, self._log

@@ -120,7 +120,7 @@ def read_old_log(group: PaperGroup, lookup: Lookup, runtime: Runtime) -> LogImag
 def _dirty(device: PaperDevice, site: int, membership: Membership | None, lookup: Lookup) -> Iterator[Area | None]:
     """The areas that the site lacks beyond entries; None stands for all of the device."""
     params = device.copies[site].dirty_log.params
-    if membership is not Membership.KNOWN:
+    if membership is None or membership is Membership.RESYNC_OWED:
         yield None
     elif isinstance(params, DiskParams):
         clean = stored_regions(device, params, lookup)
@@ -129,6 +129,8 @@ def _dirty(device: PaperDevice, site: int, membership: Membership | None, lookup
         else:
             for region in clean.search(bitarray("0")):
                 yield region * params.region_size, params.region_size
+    elif membership is Membership.STORED:
+        yield None
 
 
 def stored_regions(device: PaperDevice, params: DiskParams, lookup: Lookup) -> bitarray | None:

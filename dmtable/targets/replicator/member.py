@@ -16,11 +16,12 @@ from dmtable.core.target import Context, StatusKind
 from dmtable.dirtylog.kinds import KINDS as DIRTY_LOGS
 from dmtable.dirtylog.log import DirtyLog
 from dmtable.errors import CtrError, DeviceLookupError, IoctlError
-from dmtable.replog.log import MAX_ENTRY_SECTORS, Damage, Membership
+from dmtable.replog.log import MAX_ENTRY_SECTORS, UNLISTED, Membership
 from dmtable.slink.link import DeviceError, SiteDevice, SiteLink
-from dmtable.targets.replicator.group import GroupDevice
+from dmtable.targets.replicator.group import Area, GroupDevice
 from dmtable.targets.replicator.parts import CopyWords
 from dmtable.targets.replicator.running import RunningGroup
+from dmtable.targets.replicator.site import membership_when_whole
 
 _REFUSED = "Failed to add device to site link"
 
@@ -37,6 +38,8 @@ class Member:
         self._running = running
         self.context = context
         self._copies: list[tuple[SiteLink, CopyWords, SiteDevice]] = []
+        self._before: dict[int, SiteDevice] = {}
+        """By site: the copy that the md's table before this one has there, until this one takes it up."""
         known = group.devices.get(number)
         if known is not None and known.context.owner is not context.owner:
             context.log(f"replicator: device {number} of the group is another mapped device's")
@@ -53,11 +56,14 @@ class Member:
             raise CtrError(errno.ENOENT, "Cannot find site link context")
         at = SiteDevice(self.number, words.device, self.length, None)
         at.context = self.context
+        if self.number in site.link.devices:
+            self._before[site_number] = site.link.devices[self.number]
         boundary = MAX_ENTRY_SECTORS
         if words.dirty_log.params is not None:
             # To be judged, and printed; which states it begins with shows when the log is recovered.
             dirty_log = self._dirty_log(site.link, words, at, None)
             boundary = min(boundary, dirty_log.region_size)
+            at.region_sectors = dirty_log.region_size
             at.dirty_log_words = dirty_log.status(StatusKind.TABLE)
         self._copies.append((site.link, words, at))
         try:
@@ -153,6 +159,8 @@ class Member:
             self.device.suspended = True
             while any(site.works_on(self.number) for site in group.sites.values()):
                 group.lock.wait()
+        # Others that are about to suspend may wait behind the device's entries.
+        group.wake_log()
         for _, _, at in self._copies:
             if at.dirty_log is None:
                 continue
@@ -188,8 +196,6 @@ class Member:
             raise IoctlError(errno.EINVAL, f"a region has {self.device.boundary_sectors} sectors or more in this table")
         self._begin(link, words, at)
         self._running.logd.store()
-        with group.lock:
-            group.update_sites(self.device)
         group.tell_order(site)
 
     def remove_copy(self, site_number: int) -> None:
@@ -204,11 +210,15 @@ class Member:
         self.stop_sending(True)
         with group.lock:
             self._copies.remove(found)
+            owed = [entry for entry in group.log.entries.values() if entry.device == self.number]
+            bios = group.on_done(site, [entry for entry in owed if entry.owed >> site_number & 1])
             site.forget(self.number)
             link.remove(self.number)
             group.update_sites(self.device)
             group.log.remember((site_number, self.number), None)
             self.device.suspended = stopped
+        for bio in bios:
+            bio.complete()
         if at.dirty_log is not None:
             at.dirty_log.dtr()
         self._running.logd.store()
@@ -218,28 +228,30 @@ class Member:
 
     def _forget_others(self) -> None:
         """Sites that this line leaves out miss what comes: if they come back, nothing of before holds."""
-        log, mine = self.group.log, {link.number for link, _, _ in self._copies}
-        with self.group.lock:
-            for site, device in list(log.members):
-                if site and device == self.number and site not in mine:
-                    log.remember((site, device), Membership.RESYNC_OWED)
+        group, mine = self.group, {link.number for link, _, _ in self._copies}
+        with group.lock:
+            known = [(site, device) for site, device in group.log.members if site and device == self.number]
+            group.owe_resyncs([member for member in known if member[0] not in mine])
 
     def _begin(self, link: SiteLink, words: CopyWords, at: SiteDevice) -> None:
         """Takes up what is known of a copy."""
         group, member = self.group, (link.number, self.number)
         if at.device is None:
             link.failed(self.number, DeviceError.READ)
-        lost: Sequence[Damage] = ()
+        lost: Sequence[Area] = ()
         owed = False
+        before = self._before.pop(link.number, None)
         if words.dirty_log.params is not None:
             membership = group.log.members.get(member)
-            if membership is None and group.log.report.damage:
+            if membership is None and (group.log.report.damage or UNLISTED in group.log.members):
                 # Nobody can say what a copy has that the log does not know.
                 membership = Membership.RESYNC_OWED
             lost = group.lost_areas(member)
             if lost:
                 # The log took the whole device for lost, to be safe; here it is known what was.
-                membership = Membership.KNOWN
+                membership = group.known_before[member]
+            if before is not None and _is_another(before, at):
+                membership = Membership.RESYNC_OWED
             at.dirty_log = log = self._dirty_log(link, words, at, _first_state(words, membership))
             try:
                 carry_out(log.resuming(), self.context.runtime)
@@ -247,26 +259,29 @@ class Member:
                 # What it stores may be of another time.
                 owed = True
                 self.context.log(f"replicator: the dirty log of {at.word}: {error}")
+        differing = [*lost]
+        if before is not None and before.length < at.length and at.dirty_log is not None:
+            differing.append((before.length, at.length - before.length))
         with group.lock:
             link.devices[self.number] = at
             site = group.sites[link.number]
+            # At one moment, or what comes between would be owed to the local site alone.
             site.joined[self.number] = group.log.last
-            for damage in lost:
-                assert damage.first is not None
-                assert damage.sectors is not None
-                site.note_differs(at, damage.first, damage.sectors)
+            group.update_sites(self.device)
+            for first, sectors in differing:
+                site.note_differs(at, first, sectors)
         if at.dirty_log is None:
             return
-        if lost and at.dirty_log.persistent:
+        if differing and at.dirty_log.persistent:
             try:
                 carry_out(at.dirty_log.flushing(), self.context.runtime)
             except OSError:
-                return
+                owed = True
         owed |= not at.dirty_log.persistent and at.dirty_log.sync_count < at.dirty_log.region_count
         # Once: what is out of sync later is no part of that damage.
         group.known_before.pop(member, None)
         with group.lock:
-            group.log.remember(member, Membership.RESYNC_OWED if owed else Membership.KNOWN)
+            group.log.remember(member, Membership.RESYNC_OWED if owed else membership_when_whole(at))
 
     def _dirty_log(self, link: SiteLink, words: CopyWords, at: SiteDevice, sync: str | None) -> DirtyLog:
         kind = DIRTY_LOGS.find(words.dirty_log.kind)
@@ -284,10 +299,21 @@ class Member:
 
 def _first_state(words: CopyWords, membership: Membership | None) -> str | None:
     """The word for what a dirty log begins with; None leaves it to its own words."""
-    if membership is None:
-        return None
-    if membership is Membership.RESYNC_OWED:
-        return "sync"
     kind = DIRTY_LOGS.find(words.dirty_log.kind)
     assert kind is not None
-    return "" if kind.persistent else "nosync"
+    match membership:
+        case None:
+            return None
+        case Membership.RESYNC_OWED:
+            return "sync"
+        case Membership.STORED:
+            # What it lacks stands in a dirty log that this one may know nothing of.
+            return "" if kind.persistent else "sync"
+        case Membership.KNOWN:
+            return "" if kind.persistent else "nosync"
+
+
+def _is_another(before: SiteDevice, at: SiteDevice) -> bool:
+    """Whether nothing that is known of the copy of the table before says anything of this one: it is another device,
+    or its dirty log counts in other regions."""
+    return before.region_sectors != at.region_sectors or (before.word != at.word and before.name != at.name)

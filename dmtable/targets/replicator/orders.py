@@ -29,6 +29,10 @@ def obey(request: ask.Request, shared: SharedGroup, member: Member | None, conte
         case ask.DeleteLink(number):
             if _site(group, number).link.devices:
                 raise IoctlError(errno.EPERM, f"site {number} still has devices")
+            with group.lock:
+                owed = [entry for entry in group.log.entries.values() if entry.owed >> number & 1]
+                group.owe_resyncs({(number, entry.device) for entry in owed})
+            running.logd.store()
             shared.remove_sites([number])
             running.logd.store()
         case ask.SetFallBehind(number, limit):
@@ -50,7 +54,8 @@ def obey(request: ask.Request, shared: SharedGroup, member: Member | None, conte
         case ask.Resume(number):
             _site(group, number).link.paused = False
         case ask.BeginResync(number):
-            _site(group, number).resync_released = True
+            site = _site(group, number)
+            site.resync_released = not site.ordered
         case ask.SetStatistics(switch):
             running.count_traffic(switch.value)
         case ask.SetLogStatistics(switch):
@@ -94,7 +99,13 @@ def _forget(running: RunningGroup, number: int) -> str:
         raise IoctlError(errno.EBUSY, f"device {number} is in use: its entries will be sent")
     lines: list[str] = []
     with group.lock:
-        for entry in [entry for entry in group.log.entries.values() if entry.device == number and entry.owed]:
+        entries = [entry for entry in group.log.entries.values() if entry.device == number and entry.owed]
+        if entries:
+            # Some sites have them, and others do not.
+            group.owe_resyncs([member for member in group.log.members if member[0] and member[1] == number])
+    running.logd.store()
+    with group.lock:
+        for entry in entries:
             lines.append(f"{entry.number} {entry.op.name.lower()} {entry.sector} {entry.sectors}")
             group.give_up(entry)
     running.logd.store()

@@ -18,7 +18,7 @@ from dmtable.replog.log import Membership
 from dmtable.runtime.runtime import Completion
 from dmtable.slink.link import DeviceError, SiteDevice
 from dmtable.targets.replicator.group import Group
-from dmtable.targets.replicator.site import RegionCopy, Site, is_whole
+from dmtable.targets.replicator.site import RegionCopy, Site, is_whole, membership_when_whole
 
 
 class Resync:
@@ -36,7 +36,9 @@ class Resync:
     def going_on(self) -> Generator[Completion, None, bool]:
         """One piece of the work; the value of the steps says whether there was any."""
         copy = self._site.copy
-        if self._site.ripe():
+        with self._group.lock:
+            ripe = self._site.ripe()
+        if ripe:
             yield from self._settle()
             return True
         if copy is None:
@@ -161,7 +163,7 @@ class Resync:
             owed = group.log.members.get((site.number, at.number)) is Membership.RESYNC_OWED
             if is_whole(at) and owed:
                 with group.lock:
-                    group.log.remember((site.number, at.number), Membership.KNOWN)
+                    group.log.remember((site.number, at.number), membership_when_whole(at))
                     group.want_commit(marks=True)
         if site.ordered:
             site.resync_released = False

@@ -42,6 +42,8 @@ class Sender:
         self._resync = Resync(group, site, copies)
         self._touched = 0
         """The device that something is being done to."""
+        self._together = False
+        """Whether the site is flushed behind the batch, and not behind each entry of it."""
         self._sent = 0
         """How many of the batch the site has."""
         self._seen: tuple[int, list[int], float] = (0, [], 0.0)
@@ -85,6 +87,9 @@ class Sender:
                     # Behind each batch, or under a steady load no region would ever be copied.
                     resynced = yield from self._resync.going_on()
                     if not (batch or resynced or site.at != at):
+                        if group.leaving:
+                            # They may wait for this site.
+                            group.wake_log()
                         yield IDLE
         except _LogUnreadable as error:
             group.fail(str(error))
@@ -105,8 +110,10 @@ class Sender:
             if not site.number:
                 group.footprint.forget(min(map(log.settled, group.sites)), log.last)
             at = max(site.at, log.head)
-            until = min(log.committed, at + _BATCH - 1) if not site.held else 0
+            stays = site.held or site.link.paused or group.stopped
+            until = min(log.committed, at + _BATCH - 1) if not stays else 0
             bit, epoch, ready = 1 << site.number, site.link.policy.epoch, self._ready()
+            self._together = epoch or not site.number
             entries = log.entries
             while at <= until:
                 entry = entries[at]
@@ -119,7 +126,8 @@ class Sender:
                             group.want_commit(marks=self._needs_marks(entry.after))
                             break
                         batch.append(entry)
-                at += 1
+                # Where a bit was dropped the head may have passed some that nobody is owed.
+                at = max(at + 1, log.head)
                 if epoch and batch and entry.number in group.boundaries:
                     break
             site.at = at
@@ -188,10 +196,10 @@ class Sender:
         site = self._site
         self._sent = 0
         try:
-            if site.number and not site.link.policy.epoch:
-                yield from self._write_one_by_one(batch)
-            else:
+            if self._together:
                 yield from self._write_together(batch)
+            else:
+                yield from self._write_one_by_one(batch)
         except OSError as error:
             self._group.runtime.sometimes("replicator: link down")
             with self._group.lock:

@@ -10,7 +10,7 @@ from collections.abc import Callable, Iterable
 from dataclasses import dataclass
 
 from dmtable.core.kcopyd import CopyResult
-from dmtable.replog.log import Entry
+from dmtable.replog.log import Entry, Membership
 from dmtable.slink.link import Measure, SiteDevice, SiteLink
 
 
@@ -32,8 +32,9 @@ class RegionCopy:
     void: bool = False
 
     def touches(self, entry: Entry) -> bool:
-        """Whether the entry wrote to the region; none writes to two."""
-        return entry.device == self.at.number and 0 <= entry.sector - self.first < self.sectors
+        """Whether the entry wrote to the region."""
+        end = entry.sector + entry.sectors
+        return entry.device == self.at.number and entry.sector < self.first + self.sectors and self.first < end
 
 
 class Site:
@@ -124,7 +125,13 @@ class Site:
         if log is None or log.sync_count == log.region_count:
             return True
         region = entry.sector // log.region_size
-        return log.in_sync(region) or (at.number, region) in self.awaiting
+        if region >= log.region_count:
+            # The device was larger once.
+            return True
+        if log.in_sync(region):
+            return True
+        # What was there before the device joined is in the copy, and what followed it may be owed to others alone.
+        return (at.number, region) in self.awaiting and entry.number > self.joined[at.number]
 
     def note_missing(self, entries: Iterable[Entry]) -> dict[SiteDevice, list[int]]:
         """The site will not be sent these: their regions are out of sync. The devices whose dirty logs changed, each
@@ -132,7 +139,7 @@ class Site:
         changed: dict[SiteDevice, list[int]] = {}
         for entry in entries:
             at = self.link.devices.get(entry.device)
-            if at is not None and at.dirty_log is not None:
+            if at is not None and at.dirty_log is not None and entry.sector < at.length:
                 were_in_sync = changed.setdefault(at, [])
                 region = entry.sector // at.dirty_log.region_size
                 if at.dirty_log.in_sync(region):
@@ -152,7 +159,8 @@ class Site:
         """These sectors of a device are out of sync; what is being copied of them is copied again."""
         log = at.dirty_log
         assert log is not None
-        for region in range(sector // log.region_size, (sector + sectors - 1) // log.region_size + 1):
+        end = min(sector + sectors, at.length)
+        for region in range(sector // log.region_size, -(-end // log.region_size)):
             log.mark_region(region)
             if self.copy is not None and (self.copy.at, self.copy.region) == (at, region):
                 self.copy.void = True
@@ -175,6 +183,12 @@ class Site:
 def is_whole(at: SiteDevice) -> bool:
     """Whether all regions of a copy are in sync."""
     return at.dirty_log is None or at.dirty_log.sync_count == at.dirty_log.region_count
+
+
+def membership_when_whole(at: SiteDevice) -> Membership:
+    """What the log remembers of a copy that lacks nothing but what its dirty log may store."""
+    persistent = at.dirty_log is not None and at.dirty_log.persistent
+    return Membership.STORED if persistent else Membership.KNOWN
 
 
 def _nobody() -> None:
