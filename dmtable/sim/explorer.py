@@ -18,7 +18,7 @@ Five reductions make this cheap. The first three are exact; what they leave is c
 from __future__ import annotations
 
 from collections import Counter
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from typing import NamedTuple
 
@@ -159,11 +159,19 @@ class Explorer:
         for choices in exhaustive(departures):
             self.run(workload, choices)
 
-    def run(self, workload: Workload, choices: Choices, *, weather: bool = False, faults: Faults | None = None) -> None:
+    def run(
+        self,
+        workload: Workload,
+        choices: Choices,
+        *,
+        weather: bool = False,
+        faults: Faults | None = None,
+        stopped: Callable[[], bool] = lambda: False,
+    ) -> None:
         """One run in the order of turns that the choices give, and every power loss on its way. Raises Flawed.
 
         In `weather` links and disks fail now and then, as the choices decide too; without, as `faults` say, of which
-        a script tells nothing.
+        a script tells nothing. Once `stopped` says so it ends with the moment that it is at.
         """
         history = History(self.subject.device_sectors)
         life = Life(self.subject, self._created, history, choices=choices, weather=weather, faults=faults, watched=True)
@@ -178,6 +186,8 @@ class Explorer:
         if breach is not None:
             raise Flawed(breach, self._script(way))
         for moment in life.moments:
+            if stopped():
+                return
             self._power_fails(moment, known[moment.entered], self._crashes - 1, way)
 
     def _power_fails(self, moment: Moment, history: int, crashes: int, life: _Life) -> None:

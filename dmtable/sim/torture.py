@@ -121,7 +121,7 @@ def work(subject: Subject, share: Iterator[Unit], stopped: Callable[[], bool]) -
             if stopped():
                 return
             try:
-                explorer.run(unit.workload, choices, weather=unit.weather)
+                explorer.run(unit.workload, choices, weather=unit.weather, stopped=stopped)
             except Flawed as flawed:
                 yield explorer.take_statistics()
                 yield Failure(unit.name, flawed.breach, shrink(subject, flawed.script, flawed.breach.flaw))
