@@ -4,23 +4,28 @@ PYTHON ?= python3
 VENV := .venv
 RUN := $(VENV)/bin/python
 
-.PHONY: demo test check nbd brute bench defects torture clean
+.PHONY: demo test check docs system lanes brute bench defects torture clean test-kernel
 
 demo: $(VENV)/.ready
 	$(RUN) examples/slides.py demo
 
-test: $(VENV)/.ready nbd
+test: $(VENV)/.ready system
 	$(RUN) -m pytest
 
-check: $(VENV)/.ready nbd
+check: $(VENV)/.ready system
 	$(VENV)/bin/ruff check .
 	$(VENV)/bin/ruff format --check .
 	$(VENV)/bin/mypy
 	$(RUN) -m pytest
 
+# The pages of docs/ as HTML, without a warning.
+docs: $(VENV)/.docs-ready
+	$(RUN) -m sphinx --fail-on-warning --nitpicky --keep-going --quiet --builder html docs build/docs
+	@echo "build/docs/index.html"
+
 # Spoils the reference replicator in nine ways, and the real one in thirty-nine, and writes down what found each.
 defects: $(VENV)/.ready
-	$(RUN) -m tests.proving.defects docs/proving.md
+	$(RUN) -m tests.proving.defects docs/how-to/proving.md
 
 # A million crash states and more of the replicator.
 torture: $(VENV)/.ready
@@ -31,18 +36,30 @@ brute: $(VENV)/.ready
 	DMTABLE_BRUTE=1 $(RUN) -m pytest tests/proving/test_reductions.py tests/proving/test_replicator.py \
 		tests/replication/test_sigkill.py
 
+# New cases, played on a real kernel in QEMU and on the emulator side by side. CASES=200 SEED=1 choose.
+test-kernel: $(VENV)/.ready
+	$(call fetch,qemu-system-x86 linux-image-cloud-amd64 busybox-static dmsetup cpio kmod,no kernel can be asked)
+	$(RUN) -m tests.kernel.fresh $(if $(CASES),--cases $(CASES)) $(if $(SEED),--seed $(SEED))
+
+# Every recorded case that is answered over the socket and by the stock dmsetup, too.
+lanes: $(VENV)/.ready system
+	DMTABLE_LANES=1 $(RUN) -m pytest tests/kernel/test_lanes.py
+
 bench: $(VENV)/.ready
+	$(call fetch,fio qemu-utils fuse3 nbdkit,some rows are left out)
 	$(RUN) -m benchmarks
 
 clean:
 	rm -rf $(VENV) build dist demo .hypothesis .mypy_cache .ruff_cache
 
-# What the tests of NBD site links talk through and to; as root we fetch it, else they are left out.
-NBD := libnbd0 nbdkit
-nbd:
-	@dpkg --status $(NBD) >/dev/null 2>&1 || { \
-		[ "$$(id -u)" = 0 ] && apt-get update -qq && apt-get install -y -qq $(NBD) >/dev/null; } || \
-		echo "the tests of NBD are skipped: sudo apt-get install $(NBD)"
+# Debian packages, fetched where we are root; else we say what is left out without them.
+fetch = @dpkg --status $(1) >/dev/null 2>&1 || \
+	{ [ "$$(id -u)" = 0 ] && apt-get update -qq && apt-get install -y -qq $(1) >/dev/null; } || \
+	echo "$(2) without some of: sudo apt-get install $(1)"
+
+# What the tests talk to and drive: NBD servers, the stock dmsetup and LVM2, FUSE, file systems.
+system:
+	$(call fetch,libnbd0 nbdkit dmsetup lvm2 fuse3 e2fsprogs mount busybox-static linux-libc-dev,some tests are skipped)
 
 # Debian packs venv apart from Python; as root we fetch it, else we say what to do.
 $(VENV)/.ready: pyproject.toml
@@ -53,4 +70,8 @@ $(VENV)/.ready: pyproject.toml
 		else echo "install Debian's python3-venv first: sudo apt-get install python3-venv"; exit 1; fi; }
 	$(PYTHON) -m venv $(VENV)
 	$(VENV)/bin/pip install --quiet --disable-pip-version-check --editable '.[dev]'
+	@touch $@
+
+$(VENV)/.docs-ready: $(VENV)/.ready
+	$(VENV)/bin/pip install --quiet --disable-pip-version-check --editable '.[docs]'
 	@touch $@

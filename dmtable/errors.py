@@ -50,7 +50,7 @@ class NotBlockDeviceError(DeviceLookupError):
 
 
 class NoLiveTableError(DeviceLookupError):
-    """The word names a mapped device that has no live table."""
+    """The word names a mapped device that never had a table: the kernel makes its disk with the first one."""
 
 
 class CtrError(ErrnoError):

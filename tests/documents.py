@@ -1,7 +1,12 @@
-"""What a document shows is what happens: its files are written, its commands, programs and tests are run.
+"""What a document shows is what happens: its files are written, its commands and programs are run, its tests pass.
 
 A block ```` ```LANGUAGE file=NAME ```` is a file. A `console` block has commands behind `$ ` and what they print. A
-`python` block without a file is a program; one in a file `test_*.py` is for pytest.
+`python` block without a file is a program; one in a file `test_*.py` is for pytest. Commands and programs of a page
+are run in its order, in one folder. Blocks in the languages of `SHOWN` are only to be looked at.
+
+    python -m tests.documents
+
+lists what is run.
 """
 
 from __future__ import annotations
@@ -11,7 +16,9 @@ import io
 import re
 import runpy
 import shlex
+import subprocess
 import sys
+import tomllib
 from collections.abc import Iterator
 from dataclasses import dataclass
 from pathlib import Path
@@ -19,8 +26,19 @@ from pathlib import Path
 import pytest
 
 from dmtable.cli.main import main
+from dmtable.control.folder import MachineFolder
+from dmtable.daemon.stopping import stop
 
-_BLOCK = re.compile(r"^```(\w+)(?: file=(\S+))?\n(.*?)^```$", re.MULTILINE | re.DOTALL)
+ROOT = Path(__file__).parent.parent
+SHOWN = ("text", "yaml")
+"""Formats and pieces of files: nothing that could be run."""
+
+_BLOCK = re.compile(r"^```(?P<language>[\w{}-]*)(?: file=(?P<name>\S+))?\n(?P<text>.*?)^```$", re.MULTILINE | re.DOTALL)
+_FOR_A_SHELL = re.compile(r"[|<>;&*$`]")
+_SHIM = """\
+#!/bin/sh
+PYTHONPATH={root} exec {python} {module} "$@"
+"""
 
 
 @dataclass(frozen=True, slots=True)
@@ -30,23 +48,43 @@ class Command:
     line: str
     output: str
 
-    def run(self) -> None:
-        """Runs it in this process and compares."""
-        words = shlex.split(self.line)
+    def __str__(self) -> str:
+        return self.line
+
+    def run(self, document: Document) -> None:
+        """Runs it and compares: dmtable and Python in this process, what needs a shell in one."""
+        words = [] if _FOR_A_SHELL.search(self.line) else shlex.split(self.line)
         printed = io.TextIOWrapper(io.BytesIO(), "utf-8", write_through=True)
-        with contextlib.redirect_stdout(printed), contextlib.redirect_stderr(printed):
-            if words[0] == "python":
-                runpy.run_path(words[1], run_name="__main__")
-            else:
-                assert words[0] == "dmtable", f"nobody here knows how to run {self.line}"
-                main(words[1:])
-        printed.seek(0)
-        self._compare(printed.read())
+        if words[:1] in (["dmtable"], ["python"]):
+            with contextlib.redirect_stdout(printed), contextlib.redirect_stderr(printed):
+                if words[0] == "dmtable":
+                    main(words[1:])
+                else:
+                    runpy.run_path(words[1], run_name="__main__")
+            printed.seek(0)
+            self._compare(printed.read())
+        else:
+            done = subprocess.run(self.line, shell=True, stdout=subprocess.PIPE, stderr=subprocess.STDOUT, text=True)
+            self._compare(done.stdout)
 
     def _compare(self, printed: str) -> None:
         wanted = [re.escape(part.strip("\n")) for part in re.split(r"^…$", self.output, flags=re.MULTILINE)]
         if not re.fullmatch(".*".join(wanted), printed.strip("\n"), re.DOTALL):
-            assert printed.strip("\n") == self.output.strip("\n")
+            assert printed.strip("\n") == self.output.strip("\n"), f"$ {self.line}"
+
+
+@dataclass(frozen=True, slots=True)
+class Program:
+    """A block of Python that stands for itself."""
+
+    text: str
+
+    def __str__(self) -> str:
+        return next(line for line in self.text.splitlines() if line and not line.startswith(("import ", "from ", "#")))
+
+    def run(self, document: Document) -> None:
+        """Runs it as it stands."""
+        exec(compile(self.text, str(document.path), "exec"), {"__name__": "__main__"})
 
 
 class Document:
@@ -54,21 +92,39 @@ class Document:
 
     def __init__(self, path: Path) -> None:
         self.path = path
-        blocks = [(match[1], match[2], match[3]) for match in _BLOCK.finditer(path.read_text())]
-        self.files = {name: text for _, name, text in blocks if name}
-        self.programs = [text for language, name, text in blocks if language == "python" and not name]
-        self.tests = [name for name in self.files if name.startswith("test_")]
-        self.commands = [
-            Command(line, output)
-            for language, _, text in blocks
-            if language == "console"
-            for line, _, output in (part.partition("\n") for part in re.split(r"^\$ ", text, flags=re.MULTILINE)[1:])
-        ]
+        self.name = str(path.relative_to(ROOT))
+        self.files: dict[str, str] = {}
+        self.steps: list[Command | Program] = []
+        """In the order of the page."""
+        self.left_out: list[str] = []
+        """The languages of blocks that nobody runs, and should."""
+        for match in _BLOCK.finditer(path.read_text()):
+            self._take(match["language"], match["name"], match["text"])
+
+    def _take(self, language: str, name: str | None, text: str) -> None:
+        if name:
+            self.files[name] = text
+        elif language == "console":
+            parts = (part.partition("\n") for part in re.split(r"^\$ ", text, flags=re.MULTILINE)[1:])
+            self.steps += [Command(line, output) for line, _, output in parts]
+        elif language == "python":
+            self.steps.append(Program(text))
+        elif language not in SHOWN and not language.startswith("{"):
+            self.left_out.append(language)
+
+    @property
+    def tests(self) -> list[str]:
+        """The files that are for pytest."""
+        return [name for name in self.files if Path(name).name.startswith("test_")]
 
     def write(self, folder: Path) -> None:
-        """Writes its files."""
+        """Writes its files. What a `pyproject.toml` among them would install is installed there."""
         for name, text in self.files.items():
-            (folder / name).write_text(text)
+            path = folder / name
+            path.parent.mkdir(parents=True, exist_ok=True)
+            path.write_text(text)
+        if "pyproject.toml" in self.files:
+            _install(tomllib.loads(self.files["pyproject.toml"])["project"], folder)
 
     @contextlib.contextmanager
     def unpacked(self, folder: Path) -> Iterator[None]:
@@ -79,12 +135,49 @@ class Document:
             patch.chdir(folder)
             patch.syspath_prepend(folder)
             patch.setenv("LC_ALL", "C.UTF-8")
-            yield
+            patch.setenv("DMTABLE_DIR", str(folder.parent / "machine"))
+            patch.setenv("PATH", str(_shims(folder.parent / "bin")), prepend=":")
+            try:
+                yield
+            finally:
+                stop(MachineFolder(str(folder.parent / "machine")))
         # Another document may show another file of the same name.
         for name in {*sys.modules} - before:
             if str(getattr(sys.modules[name], "__file__", None)).startswith(f"{folder}/"):
                 del sys.modules[name]
 
-    def run_program(self, text: str) -> None:
-        """Runs a block as it stands."""
-        exec(compile(text, str(self.path), "exec"), {"__name__": "__main__"})
+
+def documents() -> list[Document]:
+    """Every page for people that may show something."""
+    pages = [*ROOT.glob("*.md"), *(page for part in ("docs", "examples") for page in (ROOT / part).rglob("*.md"))]
+    return [Document(path) for path in sorted(pages)]
+
+
+def _install(project: dict[str, dict[str, dict[str, str]]], folder: Path) -> None:
+    """Leaves the entry points as pip does, where whoever imports from the folder finds them."""
+    info = folder / f"{project['name']}-{project['version']}.dist-info"
+    info.mkdir()
+    (info / "METADATA").write_text(f"Name: {project['name']}\nVersion: {project['version']}\n")
+    points = (
+        f"[{group}]\n" + "".join(f"{name} = {path}\n" for name, path in members.items())
+        for group, members in project.get("entry-points", {}).items()
+    )
+    (info / "entry_points.txt").write_text("".join(points))
+
+
+def _shims(folder: Path) -> Path:
+    """A folder of programs: `dmtable` and `python`, for a shell."""
+    folder.mkdir(exist_ok=True)
+    for name, module in (("dmtable", "-m dmtable"), ("python", "")):
+        (folder / name).write_text(_SHIM.format(root=ROOT, python=sys.executable, module=module))
+        (folder / name).chmod(0o755)
+    return folder
+
+
+if __name__ == "__main__":
+    for each in documents():
+        print(f"{each.name}: {len(each.files)} files, {len(each.steps)} commands and programs, {len(each.tests)} tests")
+        for step in each.steps:
+            print(f"  {'$ ' if isinstance(step, Command) else 'python: '}{step}")
+        for test in each.tests:
+            print(f"  pytest: {test}")

@@ -1,17 +1,16 @@
-"""What the pages of docs/ show is what happens: their files, commands, programs and tests are run."""
+"""What README and the pages of docs/ show is what happens: their files, commands, programs and tests are run."""
 
 from __future__ import annotations
 
-from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
 
-from tests.documents import Command, Document
+from tests.documents import ROOT, Document, documents
 
-DOCUMENTS = [Document(path) for path in sorted((Path(__file__).parent.parent / "docs").rglob("*.md"))]
-COMMANDS = [(document, command) for document in DOCUMENTS for command in document.commands]
-PROGRAMS = [(document, program) for document in DOCUMENTS for program in document.programs]
+DOCUMENTS = documents()
+WITH_STEPS = [document for document in DOCUMENTS if document.steps]
+WITH_TESTS = [document for document in DOCUMENTS if document.tests]
 FEW_EXAMPLES = """
 from hypothesis import settings
 settings.register_profile("few", deadline=None, max_examples=15)
@@ -20,28 +19,20 @@ settings.load_profile("few")
 """The properties are shown to run; what they find is the affair of other tests."""
 
 
-@pytest.fixture
-def files(document: Document, tmp_path: Path) -> Iterator[None]:
-    """The files that the page shows, in an empty folder."""
-    with document.unpacked(tmp_path):
-        yield
+@pytest.mark.parametrize("document", WITH_STEPS, ids=lambda document: document.name)
+def test_what_a_page_shows_is_what_happens(document: Document, tmp_path: Path) -> None:
+    folder = tmp_path / "page"
+    folder.mkdir()
+    with document.unpacked(folder):
+        for step in document.steps:
+            step.run(document)
 
 
-@pytest.mark.usefixtures("files")
-@pytest.mark.parametrize(("document", "command"), COMMANDS, ids=[command.line for _, command in COMMANDS])
-def test_commands_print_what_is_shown(document: Document, command: Command) -> None:
-    command.run()
-
-
-@pytest.mark.usefixtures("files")
-@pytest.mark.parametrize(("document", "program"), PROGRAMS, ids=[document.path.stem for document, _ in PROGRAMS])
-def test_programs_run(document: Document, program: str) -> None:
-    document.run_program(program)
-
-
-@pytest.mark.parametrize("document", DOCUMENTS, ids=lambda document: document.path.stem)
-def test_tests_pass(document: Document, pytester: pytest.Pytester, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setenv("PYTHONPATH", str(document.path.parent.parent))
+@pytest.mark.parametrize("document", WITH_TESTS, ids=lambda document: document.name)
+def test_the_tests_of_a_page_pass(
+    document: Document, pytester: pytest.Pytester, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("PYTHONPATH", f"{ROOT}:{pytester.path}")
     document.write(pytester.path)
     pytester.makeconftest(FEW_EXAMPLES)
     # In a process of its own: one that shares ours would leave half of dmtable's modules loaded twice.
@@ -49,3 +40,8 @@ def test_tests_pass(document: Document, pytester: pytest.Pytester, monkeypatch: 
     outcomes = result.parseoutcomes()
     assert outcomes.pop("passed", 0) >= len(document.tests)
     assert not {*outcomes} - {"skipped"}
+
+
+@pytest.mark.parametrize("document", DOCUMENTS, ids=lambda document: document.name)
+def test_no_block_is_only_looked_at_that_could_be_run(document: Document) -> None:
+    assert not document.left_out

@@ -6,6 +6,7 @@ import ast
 import importlib
 import inspect
 import pkgutil
+import re
 import subprocess
 import sys
 from itertools import pairwise
@@ -17,6 +18,7 @@ import pytest
 import dmtable
 import dmtable.sim
 import dmtable.testing
+from docs.made import made
 
 PACKAGES = [dmtable, dmtable.sim, dmtable.testing]
 each_package = pytest.mark.parametrize("package", PACKAGES, ids=lambda package: package.__name__)
@@ -57,6 +59,16 @@ def test_every_public_name_exists_and_is_documented(package: ModuleType) -> None
 @each_package
 def test_names_that_static_tools_see_are_those_that_exist(package: ModuleType) -> None:
     assert {*shown(package)} == {*package.__all__} == {*dir(package)} - {"__version__"}
+
+
+def test_every_public_name_is_exported_once() -> None:
+    names = [name for package in PACKAGES for name in package.__all__]
+    assert len(names) == len({*names})
+
+
+@each_package
+def test_every_public_name_is_in_the_reference(package: ModuleType) -> None:
+    assert {*package.__all__} <= {*re.findall(r"^### (\w+)$", made("names"), re.MULTILINE)}
 
 
 @each_package

@@ -8,7 +8,8 @@ from collections.abc import Mapping
 from functools import cache
 from typing import Protocol, runtime_checkable
 
-from dmtable.core.devices import LOOP_MAJOR, DeviceTable, DmDev, Lookup, read_number
+from dmtable.core.devices import DeviceTable, DmDev, Lookup, read_number
+from dmtable.core.numbers import LOOP_MAJOR
 from dmtable.core.registry import Registry
 from dmtable.errors import DeviceLookupError, UsageError
 from dmtable.io.constant import ErrorDevice

@@ -9,7 +9,7 @@ from operator import gt
 
 from dmtable.checks.areas import Use
 from dmtable.checks.columns import Run
-from dmtable.core.devices import Number
+from dmtable.core.numbers import Number
 from dmtable.language import rules
 from dmtable.language.diagnostics import Diagnostic, Label, diagnose
 from dmtable.language.tree import Line, Source, column_lines

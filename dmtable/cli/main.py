@@ -1,39 +1,25 @@
-"""The `dmtable` command: finds the verb, loads its module and nothing else, runs it."""
+"""The `dmtable` command: finds out who is asked, loads that and nothing else, runs it."""
 
 from __future__ import annotations
 
-import argparse
-import importlib
 import io
 import os
 import sys
 from collections.abc import Sequence
 
-_VERBS = {
-    "check": "dmtable.cli.check",
-    "explain": "dmtable.cli.explain",
-    "fmt": "dmtable.cli.fmt",
-    "convert": "dmtable.cli.convert",
-    "diff": "dmtable.cli.diff",
-    "where": "dmtable.cli.where",
-    "graph": "dmtable.cli.graph",
-    "read": "dmtable.cli.read",
-    "write": "dmtable.cli.write",
-    "shell": "dmtable.cli.shell",
-    "torture": "dmtable.cli.torture",
-    "log": "dmtable.cli.log",
-    "verify": "dmtable.cli.verify",
-    "failover": "dmtable.cli.failover",
-    "plan": "dmtable.cli.plan",
-}
-_HELP_WIDTH = 100
+from dmtable.cli import COMMANDS
+
+_OF_MACHINES = ("daemon", "exec")
 _EXIT_FAILURE = 1
 _EXIT_USAGE = 2
 _EXIT_INTERRUPTED = 130
 
 
 def main(argv: Sequence[str] | None = None) -> int:
-    """Runs one verb. Exit status: 0 done and nothing found, 1 findings or failure, 2 usage, or output that is lost."""
+    """Runs one command. Exit status: 0 done and nothing found, 1 findings or failure, 2 usage, or output that is lost.
+
+    dmsetup's verbs have dmsetup's.
+    """
     _prepare_output()
     try:
         try:
@@ -53,47 +39,45 @@ def main(argv: Sequence[str] | None = None) -> int:
 
 
 def _dispatch(arguments: list[str]) -> int:
-    if arguments and arguments[0] in _VERBS:
-        return _run(arguments[0], arguments[1:])
-    if arguments in (["--version"], ["-V"]):
+    given = list(arguments)
+    folder = None
+    if arguments and arguments[0].partition("=")[0] == "--dir":
+        _, equals, folder = arguments.pop(0).partition("=")
+        if not equals:
+            folder = arguments.pop(0) if arguments else ""
+        if not folder:
+            print("dmtable: --dir wants the folder of a machine", file=sys.stderr)
+            return _EXIT_USAGE
+    name = arguments[0] if arguments else ""
+    if name in COMMANDS:
+        if folder is not None and name not in _OF_MACHINES:
+            print(f"dmtable: {name} works on no machine: it takes no --dir", file=sys.stderr)
+            return _EXIT_USAGE
+        from dmtable.cli.commands import run_command
+
+        return run_command(name, arguments[1:], folder)
+    if given in (["--version"], ["-V"]):
         from dmtable import __version__
 
         print(f"dmtable {__version__}")
         return 0
-    if arguments[:1] in (["-h"], ["--help"], ["help"]):
-        print(_overview())
+    if name in ("-h", "--help", "help"):
+        from dmtable.cli.commands import overview
+
+        print(overview())
         return 0
-    if arguments:
-        print(f"dmtable: no command {arguments[0]!r}{_suggestion(arguments[0])}", file=sys.stderr)
-    print(_overview(), file=sys.stderr)
+    from dmtable.cli.machine import is_verb, run_dmsetup
+
+    if name == "dmsetup":
+        return run_dmsetup(arguments[1:], folder)
+    if is_verb(name):
+        return run_dmsetup(arguments, folder)
+    from dmtable.cli.commands import overview, suggestion
+
+    if name:
+        print(f"dmtable: no command {name!r}{suggestion(name)}", file=sys.stderr)
+    print(overview(), file=sys.stderr)
     return _EXIT_USAGE
-
-
-def _run(verb: str, arguments: list[str]) -> int:
-    from dmtable.errors import DmtableError, UsageError
-
-    module = importlib.import_module(_VERBS[verb])
-    if arguments and arguments[0] in (verbs := getattr(module, "VERBS", {})):
-        module = importlib.import_module(verbs[arguments[0]])
-        verb = f"{verb} {arguments.pop(0)}"
-    parser = argparse.ArgumentParser(prog=f"dmtable {verb}", description=module.__doc__, formatter_class=_Help)
-    module.add_arguments(parser)
-    try:
-        status: int = module.run(parser.parse_intermixed_args(arguments))
-    except UsageError as error:
-        print(f"dmtable {verb}: {error}", file=sys.stderr)
-        return _EXIT_USAGE
-    except DmtableError as error:
-        print(f"dmtable {verb}: {error}", file=sys.stderr)
-        return _EXIT_FAILURE
-    return status
-
-
-class _Help(argparse.RawDescriptionHelpFormatter):
-    """Help of one width: each option that is added would ask how wide the terminal is, which loads half of shutil."""
-
-    def __init__(self, prog: str) -> None:
-        super().__init__(prog, width=_HELP_WIDTH)
 
 
 def _prepare_output() -> None:
@@ -109,21 +93,6 @@ def _prepare_output() -> None:
 def _drop_output() -> None:
     """Keeps Python from saying once more at its end that nobody takes what is left."""
     os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
-
-
-def _overview() -> str:
-    lines = ["usage: dmtable COMMAND …", "", "Device-mapper tables, read, checked and run in user space.", ""]
-    for verb, path in _VERBS.items():
-        summary = (importlib.import_module(path).__doc__ or "").splitlines()[0]
-        lines.append(f"  {verb:<9}{summary}")
-    return "\n".join([*lines, "", "`dmtable COMMAND --help` tells more."])
-
-
-def _suggestion(word: str) -> str:
-    import difflib
-
-    close = difflib.get_close_matches(word, _VERBS, 1)
-    return f"; did you mean {close[0]!r}?" if close else ""
 
 
 if __name__ == "__main__":

@@ -6,19 +6,31 @@ Source: dm-ioctl.c of Linux 6.1 (__find_device_hash_cell, __dev_status, and the 
 from __future__ import annotations
 
 import errno
-from collections.abc import Sequence
+import re
+from collections.abc import Iterable
 from dataclasses import replace
 
-from dmtable.control.interface import DRIVER_VERSION, Control, DmIoctl, Flag, NameEntry, TargetLine, TargetVersion
+from dmtable.control.codec import encode_dev
+from dmtable.control.interface import (
+    CLEARED_ON_ENTRY,
+    DRIVER_VERSION,
+    Control,
+    DmIoctl,
+    Flag,
+    NameEntry,
+    TargetLine,
+    TargetVersion,
+)
 from dmtable.core.device_mapper import DeviceMapper
-from dmtable.core.devices import Number
 from dmtable.core.mapped_device import MappedDevice
+from dmtable.core.numbers import Number
 from dmtable.core.table import LiveTable, TargetSpec
 from dmtable.core.target import StatusKind
 from dmtable.errors import IoctlError
 from dmtable.language.kernel_words import split_args
+from dmtable.language.numbers import U64
 
-_CLEARED_ON_ENTRY = Flag.BUFFER_FULL | Flag.UEVENT_GENERATED | Flag.SECURE_DATA | Flag.DATA_OUT
+_GEOMETRY = re.compile(rb"[ \t\n\v\f\r\xa0]*([0-9]+)" + 3 * rb"[ \t\n\v\f\r\xa0]+([0-9]+)")
 _SET_BY_STATUS = Flag.SUSPEND | Flag.READONLY | Flag.ACTIVE_PRESENT | Flag.INTERNAL_SUSPEND
 
 
@@ -41,10 +53,11 @@ class LocalControl(Control):
 
     def dev_create(self, request: DmIoctl) -> DmIoctl:
         minor = None
-        if Flag.PERSISTENT_DEV in request.flags and request.dev is not None:
-            minor = request.dev[1]
+        if Flag.PERSISTENT_DEV in request.flags:
+            minor = request.dev[1] if request.dev is not None else 0
         md = self._mapper.create_device(request.name, request.uuid, minor)
-        return _status(md, _entered(request))
+        entered = _entered(request)
+        return _status(md, replace(entered, flags=entered.flags.without(Flag.INACTIVE_PRESENT)))
 
     def dev_remove(self, request: DmIoctl) -> DmIoctl:
         md, reply = self._find(request)
@@ -66,7 +79,7 @@ class LocalControl(Control):
         md, reply = self._find(request)
         return _status(md, reply)
 
-    def table_load(self, request: DmIoctl, lines: Sequence[TargetLine]) -> DmIoctl:
+    def table_load(self, request: DmIoctl, lines: Iterable[TargetLine]) -> DmIoctl:
         md, reply = self._find(request)
         specs = (TargetSpec(line.start, line.length, line.target, tuple(split_args(line.params))) for line in lines)
         self._mapper.load(md, specs, read_only=Flag.READONLY in request.flags)
@@ -84,42 +97,56 @@ class LocalControl(Control):
 
     def table_status(self, request: DmIoctl) -> tuple[DmIoctl, list[TargetLine]]:
         md, reply = self._find(request)
-        table = _queried_table(md, request)
-        kind = StatusKind.TABLE if Flag.STATUS_TABLE in request.flags else StatusKind.INFO
-        targets = table.targets() if table is not None else ()
-        lines = [TargetLine(target.begin, target.length, target.name, target.status(kind)) for target in targets]
-        return _status(md, reply), lines
+        return _status(md, reply), _lines(md, request)
 
     def dev_wait(self, request: DmIoctl) -> tuple[DmIoctl, list[TargetLine]]:
-        md, _reply = self._find(request)
-        md.wait_event(request.event_nr)
-        return self.table_status(request)
+        md, reply = self._find(request)
+        # A removal ends the wait too, and then the md is seen once more as it was.
+        with md.held():
+            md.wait_event(request.event_nr)
+            return _status(md, reply), _lines(md, request)
 
     def target_message(self, request: DmIoctl, sector: int, message: str) -> tuple[DmIoctl, str | None]:
         md, reply = self._find(request)
         answer = self._mapper.message(md, sector, split_args(message))
+        if answer:
+            reply = replace(reply, flags=reply.flags | Flag.DATA_OUT)
         return _status(md, reply), answer or None
 
     def list_versions(self) -> list[TargetVersion]:
-        raise NotImplementedError
+        return [TargetVersion(target.name, target.version) for target in self._mapper.registry.listed()]
 
     def target_version(self, request: DmIoctl) -> TargetVersion:
-        raise NotImplementedError
+        target = self._mapper.registry.runnable(request.name)
+        if target is None:
+            raise IoctlError(errno.EINVAL, f"no target is called {request.name!r}")
+        return TargetVersion(target.name, target.version)
 
     def remove_all(self, request: DmIoctl) -> None:
-        raise NotImplementedError
+        self._mapper.remove_all(deferred=Flag.DEFERRED_REMOVE in request.flags)
 
     def dev_rename(self, request: DmIoctl, new: str) -> DmIoctl:
-        raise NotImplementedError
+        if request.name and request.uuid:
+            raise _both_names()
+        md = self._mapper.rename(request.name, new, uuid=Flag.UUID in request.flags)
+        return _status(md, _entered(request))
 
     def set_geometry(self, request: DmIoctl, geometry: str) -> None:
-        raise NotImplementedError
+        self._find(request)
+        words = _GEOMETRY.fullmatch(geometry.encode("utf-8", "surrogateescape"))
+        if words is None:
+            raise self._mapper.log.refusal(errno.EINVAL, "ioctl: Unable to interpret geometry settings.")
+        cylinders, heads, sectors, start = (int(word) % U64 for word in words.groups())
+        if cylinders > 0xFFFF or heads > 0xFF or sectors > 0xFF:
+            raise self._mapper.log.refusal(errno.EINVAL, "ioctl: Geometry exceeds range limits.")
+        if start > cylinders * heads * sectors:
+            raise self._mapper.log.refusal(errno.EINVAL, "core: Start sector is beyond the geometry limits.")
 
     def event_number(self) -> int:
-        raise NotImplementedError
+        return self._mapper.events.number
 
     def wait_any_event(self, number: int) -> None:
-        raise NotImplementedError
+        self._mapper.events.wait(number)
 
     def _find(self, request: DmIoctl) -> tuple[MappedDevice, DmIoctl]:
         """The device that a request names, and the reply as far as every request has it.
@@ -127,12 +154,11 @@ class LocalControl(Control):
         EINVAL where both name and UUID are given, ENXIO where there is no such device.
         """
         if request.name and request.uuid:
-            raise IoctlError(errno.EINVAL, "a device is named by its name or by its uuid, not by both")
+            raise _both_names()
         if request.dev and (request.name or request.uuid):
             named = f"name {request.name}" if request.name else f"uuid {request.uuid}, name "
-            text = f"device-mapper: ioctl: Invalid ioctl structure: {named}, dev {_huge_encoded(request.dev):x}"
-            self._mapper.klog.append(text)
-            raise IoctlError(errno.ENXIO, "a device is named by its number or by its name, not by both", [text])
+            text = f"ioctl: Invalid ioctl structure: {named}, dev {encode_dev(request.dev):x}"
+            raise self._mapper.log.refusal(errno.ENXIO, text)
         if request.uuid:
             md = self._mapper.by_uuid(request.uuid)
         elif request.name in self._mapper:
@@ -147,7 +173,7 @@ class LocalControl(Control):
 
 
 def _entered(request: DmIoctl) -> DmIoctl:
-    return replace(request, flags=request.flags.without(_CLEARED_ON_ENTRY))
+    return replace(request, flags=request.flags.without(CLEARED_ON_ENTRY))
 
 
 def _status(md: MappedDevice, reply: DmIoctl) -> DmIoctl:
@@ -172,10 +198,21 @@ def _status(md: MappedDevice, reply: DmIoctl) -> DmIoctl:
     )
 
 
+def _lines(md: MappedDevice, request: DmIoctl) -> list[TargetLine]:
+    """What the targets of the table that is asked for say of themselves (retrieve_status)."""
+    table = _queried_table(md, request)
+    kind = StatusKind.TABLE if Flag.STATUS_TABLE in request.flags else StatusKind.INFO
+    measured = kind is StatusKind.INFO and Flag.IMA_MEASUREMENT in request.flags
+    targets = table.targets() if table is not None else ()
+    return [
+        TargetLine(target.begin, target.length, target.name, target.measurement() if measured else target.status(kind))
+        for target in targets
+    ]
+
+
+def _both_names() -> IoctlError:
+    return IoctlError(errno.EINVAL, "a device is named by its name or by its uuid, not by both")
+
+
 def _queried_table(md: MappedDevice, request: DmIoctl) -> LiveTable | None:
     return md.inactive if Flag.QUERY_INACTIVE_TABLE in request.flags else md.live
-
-
-def _huge_encoded(dev: Number) -> int:
-    major, minor = dev
-    return (minor & 0xFF) | (major << 8) | ((minor & ~0xFF) << 12)

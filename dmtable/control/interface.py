@@ -7,11 +7,11 @@ and its payloads (linux/dm-ioctl.h), version 4.47.0.
 from __future__ import annotations
 
 from abc import ABC, abstractmethod
-from collections.abc import Sequence
+from collections.abc import Iterable
 from dataclasses import dataclass
 from enum import IntFlag
 
-from dmtable.core.devices import Number
+from dmtable.core.numbers import Number
 
 DRIVER_VERSION = (4, 47, 0)
 """What Linux 6.1 reports; clients choose by it what they may ask for."""
@@ -47,6 +47,8 @@ class Flag(IntFlag):
 
 
 NO_FLAGS = Flag(0)
+CLEARED_ON_ENTRY = Flag.BUFFER_FULL | Flag.UEVENT_GENERATED | Flag.SECURE_DATA | Flag.DATA_OUT
+"""Of these, what a request has never comes back."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -125,8 +127,11 @@ class Control(ABC):
         """What there is to say of a device (DM_DEV_STATUS)."""
 
     @abstractmethod
-    def table_load(self, request: DmIoctl, lines: Sequence[TargetLine]) -> DmIoctl:
-        """Loads a table into the inactive slot (DM_TABLE_LOAD); with READONLY for reading only."""
+    def table_load(self, request: DmIoctl, lines: Iterable[TargetLine]) -> DmIoctl:
+        """Loads a table into the inactive slot (DM_TABLE_LOAD); with READONLY for reading only.
+
+        Each line is judged before the next is asked for.
+        """
 
     @abstractmethod
     def table_clear(self, request: DmIoctl) -> DmIoctl:

@@ -12,10 +12,13 @@ from collections.abc import Callable, Iterable, Iterator, Sequence
 from contextlib import suppress
 from typing import Any
 
-from dmtable.core.devices import MAX_MINOR, DeviceTable, DmDev, Lookup, Number, read_number
+from dmtable.core.devices import DeviceTable, DmDev, Lookup, read_number
+from dmtable.core.events import EventCounter
 from dmtable.core.kernel_log import KernelLog
 from dmtable.core.mapped_device import MappedDevice
 from dmtable.core.md_context import MdContext
+from dmtable.core.names import Names
+from dmtable.core.numbers import DM_MAJOR, Number
 from dmtable.core.registry import Registry
 from dmtable.core.stack import Stack
 from dmtable.core.table import Lines, LiveTable, TableRefused, no_targets
@@ -27,8 +30,6 @@ from dmtable.language.tree import Table
 from dmtable.runtime.runtime import Runtime
 from dmtable.runtime.threads import ThreadRuntime
 
-DM_MAJOR = 253
-MAX_NAME, MAX_UUID = 127, 128
 _DM_PATH = re.compile(r"/dev/dm-(0|[1-9][0-9]{0,6})")
 
 
@@ -56,12 +57,15 @@ class DeviceMapper:
     ) -> None:
         self.runtime = runtime or ThreadRuntime()
         self.registry = registry or Registry()
-        self._log = KernelLog(self.runtime)
-        self.klog = self._log.lines
+        self.log = KernelLog(self.runtime)
+        self.klog = self.log.lines
         self._devices = DeviceTable(root)
-        self._mds: dict[str, MappedDevice] = {}
+        self._refuse = self.log.refusal
+        self._mds = Names(self.log)
         self._shared: dict[object, Any] = {}
         self._stack = Stack(self.runtime)
+        self.events = EventCounter(self.runtime)
+        """Those of all mds together, and changes of their list (kernel: dm_global_event_nr)."""
         self._names = self._stack.lock
         """Guards names, numbers and what mds have open too: these change only when mds or tables come or go."""
 
@@ -94,15 +98,18 @@ class DeviceMapper:
 
     def __getitem__(self, name: str) -> MappedDevice:
         """The md with this name. Raises KeyError."""
-        return self._mds[name]
+        md = self._mds.by_name(name)
+        if md is None:
+            raise KeyError(name)
+        return md
 
     def __contains__(self, name: object) -> bool:
-        return name in self._mds
+        return isinstance(name, str) and self._mds.by_name(name) is not None
 
     def __iter__(self) -> Iterator[MappedDevice]:
         """All mds by name, in the order of bytes."""
         with self._names:
-            return iter([self._mds[name] for name in sorted(self._mds, key=os.fsencode)])
+            return iter(self._mds)
 
     def __len__(self) -> int:
         return len(self._mds)
@@ -116,6 +123,45 @@ class DeviceMapper:
             raise UsageError(f"{number[0]}:{number[1]} is a mapped device's number; choose another major")
         with self._names:
             return self._devices.add(device, path, number)
+
+    def show_nodes_in(self, folder: str) -> None:
+        """From now on a table that names a file in this folder, the real path of one, means the md that it shows."""
+        self._devices.node_folder = folder
+
+    def has_nodes_in(self, dev: str, read: Callable[[str], Number | None]) -> None:
+        """From now on a table may name device nodes: in the folder `dev`, which stands in for /dev, and elsewhere.
+
+        `read` tells the number of the node at a real path.
+        """
+        self._devices.dev_folder, self._devices.read_node = dev, read
+
+    def attach(self, path: str, *, read_only: bool = False) -> DmDev:
+        """Makes an image file a disk, as losetup does: the next /dev/loopN. One that is a disk already stays as it is.
+
+        Raises OSError where the file cannot be opened.
+        """
+        # Without the lock: links in our own node folder, if any, are read by asking ourselves.
+        real = os.path.realpath(path)
+        with self._names:
+            return self._devices.attach(real, read_only=read_only)
+
+    def detach(self, number: Number) -> None:
+        """Forgets a disk. Raises DeviceLookupError where there is none, IoctlError (EBUSY) where it is in use."""
+        with self._names:
+            dm_dev = self._devices.by_number(number)
+            if users := self.holders(number):
+                raise IoctlError(errno.EBUSY, f"{dm_dev.kernel_name} is in use by {users[0].name}")
+            self._devices.remove(dm_dev)
+
+    def disks(self) -> list[DmDev]:
+        """Every device that tables can use but mds, by number."""
+        with self._names:
+            return self._devices.all()
+
+    def holders(self, number: Number) -> list[MappedDevice]:
+        """The mds that have a device open for a table, live or not, by name."""
+        with self._names:
+            return [md for md in self._mds if number in md.opened]
 
     def close(self) -> None:
         """Removes every md, users or not, and closes what was opened below the root. I/O in flight ends first."""
@@ -140,22 +186,25 @@ class DeviceMapper:
 
     def create_device(self, name: str, uuid: str = "", minor: int | None = None) -> MappedDevice:
         """An md without a table (DEV_CREATE). EBUSY where name or uuid is taken, ENXIO where the minor is."""
-        if not name:
-            raise self._refuse(errno.EINVAL, "ioctl: name not supplied when creating device")
-        if "/" in name:
-            raise self._refuse(errno.EINVAL, "ioctl: device name cannot contain '/'")
-        if _length_bytes(name) > MAX_NAME or _length_bytes(uuid) > MAX_UUID:
-            raise IoctlError(errno.EINVAL, f"a name has at most {MAX_NAME} bytes and a uuid {MAX_UUID}")
+        self._mds.check_new(name, uuid)
         with self._names:
-            taken = {md.number[1] for md in self._mds.values()}
-            if minor is None:
-                minor = next(n for n in range(len(taken) + 1) if n not in taken)
-            elif minor in taken or not 0 <= minor <= MAX_MINOR:
-                raise IoctlError(errno.ENXIO, f"minor {minor} is taken or out of range")
-            if name in self._mds or (uuid and any(md.uuid == uuid for md in self._mds.values())):
-                raise IoctlError(errno.EBUSY, f"a device with the name {name!r} or the uuid {uuid!r} exists")
-            md = self._mds[name] = MappedDevice(self, (DM_MAJOR, minor), name, uuid)
-            return md
+            md = MappedDevice(self, self._mds.number_for_new(name, uuid, minor), name, uuid)
+            self._mds.add(md)
+        self.events.happened()
+        return md
+
+    def rename(self, name: str, new: str, *, uuid: bool = False) -> MappedDevice:
+        """Gives an md a new name, or with `uuid` its first UUID (DEV_RENAME).
+
+        Raises IoctlError: EBUSY where that is taken, ENXIO where there is no such md, EINVAL where it has a UUID.
+        """
+        self._mds.check_renamed(new, is_uuid=uuid)
+        with self._names:
+            md = self._mds.set_uuid(name, new) if uuid else self._mds.rename(name, new)
+        if md.live is not None:
+            md.event()
+        self.events.happened()
+        return md
 
     def load(self, md: MappedDevice, lines: Lines | Table, *, read_only: bool = False) -> None:
         """Constructs a table for the inactive slot (TABLE_LOAD), in place of any that is there.
@@ -174,7 +223,7 @@ class DeviceMapper:
                     "core: Cannot calculate initial queue limits",
                     "ioctl: unable to set up device queue for new table.",
                 )
-            if self._mds.get(md.name) is not md:
+            if md not in self._mds:
                 table.destroy()
                 raise self._refuse(errno.ENXIO, "ioctl: device has been removed from the dev hash table.")
             md.limits_known = True
@@ -236,7 +285,7 @@ class DeviceMapper:
         ENXIO where it is removed already.
         """
         with self._names:
-            if self._mds.get(md.name) is not md or md.ending:
+            if md not in self._mds or md.ending:
                 raise IoctlError(errno.ENXIO, f"{md.name} is removed already")
             if not md.end_unless_open():
                 if not deferred:
@@ -246,20 +295,38 @@ class DeviceMapper:
         with md.changing:
             self._quiesce(md, [] if md.suspended else self._live_targets([md]), md.stay)
             self._drop(md)
+        self.events.happened()
+
+    def remove_all(self, *, deferred: bool = False) -> None:
+        """Removes every md that nobody uses, those above first; with `deferred` marks the others (REMOVE_ALL)."""
+        removed = True
+        left: list[MappedDevice] = []
+        while removed:
+            removed, left = False, []
+            for md in self:
+                with suppress(IoctlError):
+                    self.remove(md, deferred=deferred)
+                    removed = md.removed
+                if removed:
+                    break
+                left.append(md)
+        if left:
+            self.log.write(f"ioctl: remove_all left {len(left)} open device(s)")
+        self.events.happened()
 
     def by_uuid(self, uuid: str) -> MappedDevice | None:
         """The md with this uuid, None where there is none."""
         with self._names:
-            return next((md for md in self._mds.values() if md.uuid == uuid), None)
+            return self._mds.by_uuid(uuid)
 
     def by_number(self, number: Number) -> MappedDevice | None:
         """The md with this major and minor number, None where there is none."""
         with self._names:
-            return next((md for md in self._mds.values() if md.number == number), None)
+            return self._mds.by_number(number)
 
     def lookup(self, word: str) -> DmDev:
         """The device that a table's word means. Raises DeviceLookupError with the kernel's errno."""
-        number = read_number(word)
+        number = read_number(word) or self._devices.node_number(word)
         with self._names:
             if number is None:
                 md = self._md_by_path(word)
@@ -271,13 +338,13 @@ class DeviceMapper:
                 md = self.by_number(number)
         if md is None or md.ending:
             raise DeviceLookupError(errno.ENXIO, f"mapped device {word} does not exist")
-        if md.live is None:
-            raise NoLiveTableError(errno.ENXIO, f"mapped device {word} has no live table")
+        if not md.limits_known:
+            raise NoLiveTableError(errno.ENXIO, f"mapped device {word} never had a table")
         return md.dm_dev
 
     def lookup_for(self, name: str | None) -> Lookup:
         """As `lookup`, for a table of the md of this name: a word that leads back to it is refused with EINVAL."""
-        md = self._mds.get(name) if name else None
+        md = self._mds.by_name(name) if name else None
         return self.lookup if md is None else self._context(md).lookup
 
     # Calls of the mds.
@@ -301,29 +368,41 @@ class DeviceMapper:
     def message(self, md: MappedDevice, sector: int, words: Sequence[str]) -> str:
         """Sends words to the target at a sector, and returns its answer (TARGET_MSG).
 
-        Raises IoctlError: ENXIO without a live table, EINVAL behind its end, and what the target refuses.
+        A first word that begins with @ is for device-mapper itself, which knows `@cancel_deferred_remove`.
+        Raises IoctlError: EINVAL without a live table or behind its end, and what the target refuses.
         """
+        if not words:
+            raise self._refuse(errno.EINVAL, "ioctl: Empty message received.")
+        if words[0].startswith("@"):
+            self._message_to_core(md, words)
+            return ""
         table = md.live
         if table is None:
-            raise self._refuse(errno.ENXIO, f"{md.name} has no live table")
+            raise self._refuse(errno.EINVAL, "ioctl: The device has no table.")
         target = table.target_at(sector) if 0 <= sector < table.size else None
         if target is None:
             raise self._refuse(errno.EINVAL, "ioctl: Target message sector outside device.")
         try:
             return target.message(words)
         except IoctlError as error:
-            self.klog.extend(error.log)
+            self.log.add(error.log)
             raise
 
     # Inside.
 
-    def _refuse(self, number: int, *lines: str, before: Sequence[str] = ()) -> IoctlError:
-        log = [f"device-mapper: {line}" for line in (*before, *lines)]
-        self.klog.extend(log)
-        return IoctlError(number, lines[0], log)
+    def _message_to_core(self, md: MappedDevice, words: Sequence[str]) -> None:
+        # The kernel's message_for_md compares regardless of case.
+        if words[0].lower() != "@cancel_deferred_remove":
+            raise self._refuse(errno.EINVAL, f"ioctl: Unsupported message sent to DM core: {words[0]}")
+        if len(words) > 1:
+            raise self._refuse(errno.EINVAL, "ioctl: Invalid arguments for @cancel_deferred_remove")
+        with self._names:
+            if md.ending:
+                raise IoctlError(errno.EBUSY, f"{md.name} is being removed")
+            md.deferred_remove = False
 
     def _context(self, md: MappedDevice) -> MdContext:
-        return MdContext(md, self.lookup, self.registry, self.runtime, self._log, self._names, self._shared)
+        return MdContext(md, self.lookup, self.registry, self.runtime, self.log, self._names, self._shared)
 
     def _construct(self, md: MappedDevice, lines: Lines, read_only: bool) -> LiveTable:
         try:
@@ -344,6 +423,7 @@ class DeviceMapper:
             raise self._refuse(refusal.errno, f"table: {md.dm_dev.name}: {refusal.text}")
         with self._names:
             old = md.swap(new)
+        self.events.happened()
         if old is not None:
             old.destroy()
 
@@ -373,13 +453,13 @@ class DeviceMapper:
     def _end(self, mds: Iterable[MappedDevice]) -> list[LiveTable]:
         """These mds exist no more, and I/O that waits for them fails. Returns their tables: I/O may be inside."""
         tables: list[LiveTable] = []
-        ended = [md for md in mds if self._mds.get(md.name) is md]
+        ended = [md for md in mds if md in self._mds]
         with self._names:
             for md in ended:
                 md.hold_io()
                 tables += (table for table in (md.live, md.inactive) if table is not None)
                 md.live = md.inactive = None
-                del self._mds[md.name]
+                self._mds.remove(md)
         for md in ended:
             # Bios that wait, for this md or for one above, find no table any more and fail.
             md.end()
@@ -401,24 +481,24 @@ class DeviceMapper:
 
     def _drop(self, md: MappedDevice) -> None:
         with md.loading, self._names:
-            if self._mds.get(md.name) is md:
-                del self._mds[md.name]
-            live, inactive, md.live, md.inactive = md.live, md.inactive, None, None
-        md.end()
+            if md in self._mds:
+                self._mds.remove(md)
+        if md.live is not None:
+            md.event()
+        try:
+            md.part()
+        finally:
+            with md.loading, self._names:
+                live, inactive, md.live, md.inactive = md.live, md.inactive, None, None
+            md.end()
         for table in (live, inactive):
             if table is not None:
                 table.destroy()
 
     def _md_by_path(self, path: str) -> MappedDevice | None:
         if path.startswith("/dev/mapper/"):
-            return self._mds.get(path.removeprefix("/dev/mapper/"))
+            return self._mds.by_name(path.removeprefix("/dev/mapper/"))
         if match := _DM_PATH.fullmatch(path):
             return self.by_number((DM_MAJOR, int(match[1])))
-        return None
-
-
-def _length_bytes(text: str) -> int:
-    try:
-        return len(os.fsencode(text))
-    except UnicodeEncodeError as error:
-        raise IoctlError(errno.EINVAL, f"{text!r} has no form in bytes") from error
+        node = self._devices.node_name(path)
+        return None if node is None else self._mds.by_name(node)

@@ -12,21 +12,18 @@ import stat
 from collections.abc import Callable
 from dataclasses import dataclass
 
+from dmtable.core.numbers import DM_MAJOR, LOOP_MAJOR, MAX_MAJOR, MAX_MINOR, Number
 from dmtable.errors import DeviceLookupError, NotBlockDeviceError
 from dmtable.io.device import BlockDevice
 from dmtable.io.file import FileDevice
 from dmtable.language.numbers import scan_u32
 from dmtable.units import SECTOR_SHIFT
 
-MAX_MAJOR, MAX_MINOR = 0xFFF, 0xFFFFF
-LOOP_MAJOR = 7
 _MAX_LINKS = 40
 
 _MAJOR_MINOR = re.compile(r"([0-9]+):([0-9]+)")
 _MAJOR_MINOR_OFFSET = re.compile(r"([0-9]+):([0-9]+):([0-9]+):?")
 _HEXADECIMAL = re.compile(r"(?:0[xX])?([0-9a-fA-F]+)")
-
-Number = tuple[int, int]
 
 
 @dataclass(frozen=True, slots=True)
@@ -88,6 +85,40 @@ class DeviceTable:
         self._by_number: dict[Number, DmDev] = {}
         self._by_path: dict[str, DmDev] = {}
         self._opened: dict[str, DmDev] = {}
+        self.node_folder: str | None = None
+        """Where this process itself shows mds as files, which are never opened here."""
+        self.dev_folder: str | None = None
+        """What stands in for `/dev`, where that has nodes."""
+        self.read_node: Callable[[str], Number | None] = lambda real: None
+        """The number of the node at a real path, None where there is none."""
+
+    def node_number(self, path: str) -> Number | None:
+        """The number of a device node, in what stands in for /dev or elsewhere below the root; else None."""
+        number = None
+        if self.dev_folder is None or not path.startswith("/"):
+            return None
+        if path.startswith("/dev/"):
+            number = self._node_at("/", f"{self.dev_folder}{path.removeprefix('/dev')}")
+        if number is None and self.root is not None:
+            number = self._node_at(self.root, path)
+        return number
+
+    def _node_at(self, root: str, path: str) -> Number | None:
+        try:
+            real = self._real_path(root, path)
+        except OSError:
+            return None
+        return None if self._is_ours(real) else self.read_node(real)
+
+    def node_name(self, path: str) -> str | None:
+        """The name of the file in the node folder that a path leads to; None where it leads elsewhere."""
+        if self.root is None or self.node_folder is None or not path.startswith("/"):
+            return None
+        try:
+            folder, name = os.path.split(self._real_path(self.root, path))
+        except OSError:
+            return None
+        return name if folder == self.node_folder else None
 
     def add(self, device: BlockDevice, path: str, number: Number | None = None) -> DmDev:
         """Makes a device known under a path, as `/dev/loop0`. The number defaults to the next 7:N."""
@@ -116,6 +147,26 @@ class DeviceTable:
         why = "is no absolute path" if not path.startswith("/") else "does not exist"
         raise DeviceLookupError(errno.ENODEV, f"{path} {why}")
 
+    def all(self) -> list[DmDev]:
+        """Every device, by number."""
+        return [self._by_number[number] for number in sorted(self._by_number)]
+
+    def attach(self, real: str, *, read_only: bool = False) -> DmDev:
+        """The image file or block device at a real path outside any root, as the next 7:N. Raises OSError."""
+        if self._is_ours(real):
+            raise OSError(errno.EBUSY, os.strerror(errno.EBUSY), real)
+        if real not in self._opened:
+            number = self._free_number()
+            self._opened[real] = self.add(FileDevice(real, read_only=read_only), f"/dev/loop{number[1]}", number)
+        return self._opened[real]
+
+    def remove(self, dm_dev: DmDev) -> None:
+        """Forgets a device, and closes it where it was opened here."""
+        del self._by_number[dm_dev.number]
+        self._by_path = {path: known for path, known in self._by_path.items() if known is not dm_dev}
+        for path in [path for path, known in self._opened.items() if known is dm_dev]:
+            self._opened.pop(path).device.close()
+
     def close(self) -> None:
         """Closes what was opened here; added devices stay the caller's."""
         for dm_dev in self._opened.values():
@@ -123,10 +174,13 @@ class DeviceTable:
         self._opened.clear()
 
     def _open_below_root(self, path: str) -> DmDev:
+        assert self.root is not None
         try:
-            real = self._real_path(path)
+            real = self._real_path(self.root, path)
             if real in self._opened:
                 return self._opened[real]
+            if self._is_ours(real):
+                raise FileNotFoundError(errno.ENOENT, os.strerror(errno.ENOENT), path)
             status = os.stat(real)
             if not (stat.S_ISREG(status.st_mode) or stat.S_ISBLK(status.st_mode)):
                 raise NotBlockDeviceError(errno.ENODEV, f"{path} is neither a block device nor an image file")
@@ -139,6 +193,8 @@ class DeviceTable:
             raise DeviceLookupError(errno.ENODEV, f"{path!r} is no path") from error
         number = (os.major(status.st_rdev), os.minor(status.st_rdev)) if device.is_block else None
         dm_dev = self._by_number.get(number) if number else None
+        if number and (number[0] == DM_MAJOR or (dm_dev is not None and _is_image(dm_dev))):
+            number = dm_dev = None  # Numbers of this machine; on the one that it runs on they mean something else.
         if dm_dev is not None:
             device.close()
             return dm_dev
@@ -147,10 +203,9 @@ class DeviceTable:
         self._opened[real] = dm_dev
         return dm_dev
 
-    def _real_path(self, path: str) -> str:
-        """The path below the root, its links followed as if the root were `/`. Raises OSError ELOOP."""
-        assert self.root is not None
-        resolved = self.root
+    def _real_path(self, root: str, path: str) -> str:
+        """The path below a root, its links followed as if that were `/`. Raises OSError ELOOP."""
+        resolved = root
         todo = [part for part in path.split("/") if part][::-1]
         links = 0
         while todo:
@@ -158,26 +213,34 @@ class DeviceTable:
             if part == ".":
                 continue
             if part == "..":
-                resolved = resolved if resolved == self.root else os.path.dirname(resolved)
+                resolved = resolved if resolved == root else os.path.dirname(resolved)
                 continue
             at = os.path.join(resolved, part)
-            if os.path.islink(at):
+            if not self._is_ours(at) and os.path.islink(at):
                 links += 1
                 if links > _MAX_LINKS:
                     raise OSError(errno.ELOOP, os.strerror(errno.ELOOP), path)
                 target = os.readlink(at)
                 if target.startswith("/"):
-                    resolved = self.root
+                    resolved = root
                 todo.extend(part for part in target.split("/")[::-1] if part)
             else:
                 resolved = at
         return resolved
+
+    def _is_ours(self, real: str) -> bool:
+        """Whether this process would be asked what the file is, and would wait for itself."""
+        return self.node_folder is not None and f"{real}/".startswith(f"{self.node_folder}/")
 
     def _free_number(self) -> Number:
         minor = 0
         while (LOOP_MAJOR, minor) in self._by_number:
             minor += 1
         return LOOP_MAJOR, minor
+
+
+def _is_image(dm_dev: DmDev) -> bool:
+    return isinstance(dm_dev.device, FileDevice) and not dm_dev.device.is_block
 
 
 def _kernel_name(number: Number, path: str) -> str:

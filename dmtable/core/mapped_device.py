@@ -12,15 +12,18 @@ import errno
 import os
 from collections import deque
 from collections.abc import Iterator
+from contextlib import contextmanager, suppress
 from dataclasses import fields
 from functools import partial
 from typing import TYPE_CHECKING, Protocol
 
 from dmtable.core.bio import Bio, Op, run_flat, submit
 from dmtable.core.compiled import CompiledIo, SlowWay, compile_io
-from dmtable.core.devices import DmDev, Number
+from dmtable.core.devices import DmDev
+from dmtable.core.events import EventCounter
 from dmtable.core.extents import ExtentMap
 from dmtable.core.md_file import MdFile
+from dmtable.core.numbers import Number
 from dmtable.core.table import LiveTable, size_bytes
 from dmtable.core.target import MapResult, Target
 from dmtable.io.device import BlockDevice, Buffer
@@ -40,6 +43,9 @@ class Owner(Protocol):
 
     def recompile(self, md: MappedDevice) -> None:
         """Compiles the md's map, where everything it needs is running."""
+
+    @property
+    def events(self) -> EventCounter: ...
 
     def last_close(self, md: MappedDevice) -> None:
         """Nobody has the md open any more."""
@@ -63,9 +69,13 @@ class MappedDevice(BlockDevice):
         self.suspended = False
         self.event_nr = 0
         self.open_count = 0
+        self._claims = 0
         self.ending = False
         """A removal is under way: it cannot be opened any more (kernel: DMF_DELETING)."""
         self.removed = False
+        self._parting = False
+        self.holders = 0
+        """How many look at its tables and keep them from going with the md."""
         self.deferred_remove = False
         self.limits_known = False
         """Whether a table was ever accepted: only the first one's limits are judged when it is loaded."""
@@ -78,7 +88,7 @@ class MappedDevice(BlockDevice):
         """Held while the md suspends, resumes or swaps tables, as the kernel's suspend_lock."""
         self.loading = owner.runtime.lock()
         """Held while the inactive slot changes, which it may while the md waits to be suspended."""
-        self._io: Condition = owner.runtime.condition()
+        self._io: Condition = owner.runtime.condition(interruptible=True)
         self._blocked = False
         self.keeps_given_back = False
         """During a noflush suspend, and until the md resumes: bios that targets give back are kept."""
@@ -179,7 +189,7 @@ class MappedDevice(BlockDevice):
             self._blocked = True
 
     def wait_idle(self) -> None:
-        """Returns when no bio is in flight."""
+        """Returns when no bio is in flight. Raises InterruptedError."""
         with self._io:
             while self._in_flight:
                 self._io.wait()
@@ -211,17 +221,40 @@ class MappedDevice(BlockDevice):
         with self._io:
             self.event_nr += 1
             self._io.notify_all()
+        self._owner.events.happened()
 
     def wait_event(self, event_nr: int) -> None:
-        """Returns when the event counter differs from `event_nr`, or the md is removed."""
+        """Returns when the event counter differs from `event_nr`, or the md is removed. Raises InterruptedError."""
         with self._io:
-            while self.event_nr == event_nr and not self.removed:
+            while self.event_nr == event_nr and not self._parting:
                 self._io.wait()
+
+    @contextmanager
+    def held(self) -> Iterator[None]:
+        """Meanwhile a removal may begin, which ends what waits for events, but the tables stay (kernel: dm_get)."""
+        with self._io:
+            self.holders += 1
+        try:
+            yield
+        finally:
+            with self._io:
+                self.holders -= 1
+                self._io.notify_all()
+
+    def part(self) -> None:
+        """The md's names are gone: whoever waits for events is told so, and has seen its tables when this returns."""
+        with self._io:
+            self._parting = True
+            self._io.notify_all()
+            while self.holders:
+                # It is too late to take a removal back.
+                with suppress(InterruptedError):
+                    self._io.wait()
 
     def end(self) -> None:
         """The md is gone: whoever waits is told so."""
         with self._io:
-            self.ending = self.removed = True
+            self.ending = self.removed = self._parting = True
             self._io.notify_all()
         self.release_io()
 
@@ -285,11 +318,27 @@ class MappedDevice(BlockDevice):
 
     # Opens.
 
-    def opened_by(self, count: int) -> None:
-        """Counts an open (1) or a close (-1). An open raises OSError ENXIO where the md is being removed."""
+    def opened_by(self, count: int, *, alone: bool = False) -> None:
+        """Counts an open (1) or a close (-1). An open raises OSError ENXIO where the md is being removed.
+
+        With `alone` it is one for whoever wants no table and nobody like him beside himself (O_EXCL): else EBUSY.
+        """
+        self._count_open(count, -count if alone else 0)
+
+    def claim(self) -> None:
+        self._count_open(1, 1)
+
+    def release(self) -> None:
+        self._count_open(-1, -1)
+
+    def _count_open(self, count: int, claims: int) -> None:
+        """`claims` counts upwards for tables, which share the md, and downwards for who has it alone."""
         with self._io:
             if count > 0 and self.ending:
                 raise _os_error(errno.ENXIO)
+            if count > 0 and (self._claims < 0 < claims or (claims < 0 and self._claims)):
+                raise _os_error(errno.EBUSY)
+            self._claims += claims
             self.open_count += count
             last = self.open_count == 0
         if last and count < 0:

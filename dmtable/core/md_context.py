@@ -6,12 +6,14 @@ import errno
 from contextlib import AbstractContextManager
 from typing import Any
 
-from dmtable.core.devices import DmDev, Lookup, Number
+from dmtable.core.devices import DmDev, Lookup
 from dmtable.core.kernel_log import KernelLog
 from dmtable.core.mapped_device import MappedDevice
+from dmtable.core.numbers import Number
 from dmtable.core.registry import Registry
 from dmtable.core.stack import stands_on
 from dmtable.errors import DeviceLookupError
+from dmtable.io.device import BlockDevice
 from dmtable.runtime.runtime import Runtime
 
 
@@ -58,15 +60,15 @@ class MdContext:
         with self._lock:
             dm_dev = self.lookup(word)
             if dm_dev.number not in self._opened:
-                self._opened[dm_dev.number] = dm_dev
                 _, tables = self._md.opened.get(dm_dev.number, (dm_dev, 0))
+                if not tables:
+                    self._claim(dm_dev, word)
+                self._opened[dm_dev.number] = dm_dev
                 self._md.opened[dm_dev.number] = dm_dev, tables + 1
-                if not tables and isinstance(dm_dev.device, MappedDevice):
-                    dm_dev.device.opened_by(1)
             return dm_dev
 
     def close_devices(self) -> None:
-        closed: list[MappedDevice] = []
+        closed: list[BlockDevice] = []
         with self._lock:
             for number, dm_dev in self._opened.items():
                 _, tables = self._md.opened[number]
@@ -74,12 +76,17 @@ class MdContext:
                     self._md.opened[number] = dm_dev, tables - 1
                     continue
                 del self._md.opened[number]
-                if isinstance(dm_dev.device, MappedDevice):
-                    closed.append(dm_dev.device)
+                closed.append(dm_dev.device)
             self._opened.clear()
         # Without the lock: the last close may remove the md, and that waits for I/O.
-        for md in closed:
-            md.opened_by(-1)
+        for device in closed:
+            device.release()
 
     def event(self) -> None:
         self._md.event()
+
+    def _claim(self, dm_dev: DmDev, word: str) -> None:
+        try:
+            dm_dev.device.claim()
+        except OSError as error:
+            raise DeviceLookupError(error.errno or errno.EBUSY, f"{word} cannot be opened: {error.strerror}") from error

@@ -14,9 +14,10 @@ from collections.abc import Iterable
 from typing import Any, ClassVar
 
 from dmtable.core.bio import Bio
-from dmtable.core.devices import MAX_MAJOR, DeviceTable, DmDev, Lookup, Number, read_number
+from dmtable.core.devices import DeviceTable, DmDev, Lookup, read_number
 from dmtable.core.extents import Extent, ExtentMap
 from dmtable.core.layout import MAX_SECTORS
+from dmtable.core.numbers import MAX_MAJOR, Number
 from dmtable.core.registry import Registry
 from dmtable.core.table import Lines, LiveTable, TableRefused, no_targets
 from dmtable.core.target import Context, DeviceRange, MapResult, Params, StatusKind, Target

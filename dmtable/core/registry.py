@@ -2,9 +2,11 @@
 
 from __future__ import annotations
 
+from contextlib import suppress
 from typing import TYPE_CHECKING
 
 from dmtable.core.plugins import Plugins, load
+from dmtable.errors import DmtableError
 
 if TYPE_CHECKING:
     from dmtable.core.target import Params, Target
@@ -12,17 +14,18 @@ if TYPE_CHECKING:
 ENTRY_POINT_GROUP = "dmtable.targets"
 
 _BUILTIN = {
+    "error": "dmtable.targets.error:Error",
     "linear": "dmtable.targets.linear:Linear",
     "striped": "dmtable.targets.striped:Striped",
-    "zero": "dmtable.targets.zero:Zero",
-    "error": "dmtable.targets.error:Error",
-    "flakey": "dmtable.targets.flakey:Flakey",
-    "delay": "dmtable.targets.delay:Delay",
-    "dust": "dmtable.targets.dust:Dust",
     "mirror": "dmtable.targets.mirror:Mirror",
+    "zero": "dmtable.targets.zero:Zero",
+    "delay": "dmtable.targets.delay:Delay",
+    "flakey": "dmtable.targets.flakey:Flakey",
+    "dust": "dmtable.targets.dust:Dust",
     "replicator": "dmtable.targets.replicator.target:Replicator",
     "replicator-dev": "dmtable.targets.replicator.target:ReplicatorDev",
 }
+"""In the order in which Linux registers those that it has."""
 _PARAMS = {
     "replicator": "dmtable.targets.replicator.words:ReplicatorParams",
     "replicator-dev": "dmtable.targets.replicator.words:ReplicatorDevParams",
@@ -55,6 +58,20 @@ class Registry:
             stand_in: type[Target] | None = load(_UNEMULATED)(name)
             return stand_in
         return found
+
+    def runnable(self, name: str) -> type[Target] | None:
+        """As `target`, but None too for what the kernel has and nobody here runs."""
+        return self._plugins.find(name)
+
+    def listed(self) -> list[type[Target]]:
+        """Every class that can be run, the last one registered first, as the kernel lists them."""
+        targets: list[type[Target]] = []
+        for name in (*_BUILTIN, *(name for name in self._plugins.names() if name not in _BUILTIN)):
+            # One that does not load is no more there than a kernel module that does not.
+            with suppress(DmtableError):
+                target = self._plugins.find(name)
+                targets += [target] if target is not None else []
+        return targets[::-1]
 
     def params(self, name: str) -> type[Params] | None:
         """The class that judges a target's words."""

@@ -14,7 +14,7 @@ from itertools import islice
 from operator import sub
 from typing import Protocol
 
-from dmtable.core.devices import DmDev, Lookup, Number
+from dmtable.core.devices import DmDev, Lookup
 from dmtable.core.extents import ExtentMap, ExtentMapBuilder, Flatten
 from dmtable.core.layout import (
     MAX_SECTORS,
@@ -23,6 +23,7 @@ from dmtable.core.layout import (
     line_block_refusals,
     size_refusal,
 )
+from dmtable.core.numbers import Number
 from dmtable.core.registry import Registry
 from dmtable.core.target import Context, Target
 from dmtable.errors import CtrError, DeviceLookupError

@@ -147,6 +147,15 @@ class Target(ABC):
     def status(self, kind: StatusKind) -> str:
         """What the kernel prints behind the target's name, byte for byte."""
 
+    def measurement(self) -> str:
+        """What `dmsetup measure` prints behind the target's name (kernel: STATUSTYPE_IMA); most have nothing."""
+        return ""
+
+    def measured(self, *attributes: str) -> str:
+        """A measurement with these attributes, as `start=0`."""
+        version = ".".join(map(str, self.version))
+        return ",".join((f"target_name={self.name}", f"target_version={version}", *attributes)) + ";"
+
     def message(self, args: Sequence[str]) -> str:
         """Obeys a message and answers. Raises IoctlError (EINVAL) where the target knows none."""
         raise IoctlError(

@@ -49,6 +49,15 @@ class BlockDevice(ABC):
     def close(self) -> None:
         """Gives up what the device holds. Nothing else may be called afterwards; closing twice is harmless."""
 
+    def claim(self) -> None:  # noqa: B027 (most devices are nobody's alone)
+        """A mapped device begins to use this one; each does so once, and ends it with `release`.
+
+        Raises OSError EBUSY where somebody has the device for himself alone (kernel: bd_prepare_to_claim).
+        """
+
+    def release(self) -> None:  # noqa: B027
+        """A mapped device uses this one no more."""
+
     def pread(self, length: int, offset: int) -> bytes:
         """`length` bytes from byte `offset` on."""
         buffer = bytearray(length)

@@ -37,6 +37,7 @@ class FileDevice(BlockDevice):
         self.path = os.fspath(path)
         self.read_only = read_only
         self.direct = direct
+        self._claims = 0
         flags = (os.O_RDONLY if read_only else os.O_RDWR) | os.O_CLOEXEC | (os.O_DIRECT if direct else 0)
         self._fd = os.open(self.path, flags)
         try:
@@ -55,6 +56,23 @@ class FileDevice(BlockDevice):
 
     def fileno(self) -> int | None:
         return None if self.direct or self.read_only else self._fd
+
+    def claim(self) -> None:
+        """As long as there are claims an image file is locked, shared: who has it for himself alone locks it whole.
+
+        Such a lock is a node's that is open with O_EXCL; it ends with the last close of that node.
+        """
+        if not self._claims and not self.is_block:
+            try:
+                fcntl.flock(self._fd, fcntl.LOCK_SH | fcntl.LOCK_NB)
+            except BlockingIOError as error:
+                raise OSError(errno.EBUSY, os.strerror(errno.EBUSY), self.path) from error
+        self._claims += 1
+
+    def release(self) -> None:
+        self._claims -= 1
+        if not self._claims and not self.is_block and self._fd >= 0:
+            fcntl.flock(self._fd, fcntl.LOCK_UN)
 
     def pread_into(self, buffer: bytearray | memoryview, offset: int) -> int:
         view = memoryview(buffer).cast("B")

@@ -27,6 +27,10 @@ class DmsetupTextError(DmsetupError):
     """dmsetup refuses the text; the message is its own."""
 
 
+class TargetNameTooLong(DmsetupTextError):
+    """A line's target has a name that no target can have."""
+
+
 @dataclass(frozen=True, slots=True)
 class DmsetupLine:
     """One line as dmsetup sends it to the kernel; `params` is verbatim, as yet without libdm's quoting."""
@@ -61,5 +65,5 @@ def _read_line(content: str, number: int, name: str) -> DmsetupLine:
     if start is None or length is None or target is None:
         raise DmsetupTextError(f"Invalid format on line {number} of table {name}.")
     if len(target[1].encode("utf-8", "surrogateescape")) > MAX_TARGET_NAME:
-        raise DmsetupTextError(f"Target type name {target[1]} is too long.")
+        raise TargetNameTooLong(f"Target type name {target[1]} is too long.")
     return DmsetupLine(start[0], length[0], target[1], content[target.end() :].partition("#")[0])

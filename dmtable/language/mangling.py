@@ -42,10 +42,16 @@ _BLACKLISTED = re.compile(rb"[^0-9A-Za-z#+\-.:=@_\\]")
 _SEQUENCE = re.compile(rb"\\x..", re.DOTALL)
 # What is read back is scanf's `%2x` (blanks, a sign, one digit, all allowed); what is consumed is four bytes.
 _CODE = re.compile(rb"\\x(?:(?=[ \t\n\v\f\r]*([0-9A-Fa-f]{1,2}|[+-][0-9A-Fa-f]))|).{0,2}", re.DOTALL)
+_LEFT_OVER = b"\xfd"
+"""What stands in the variable for that code as long as none was read."""
 
 
 class MangleError(DmsetupError):
     """A name or UUID that libdm does not mangle, or does not show; the message is its own."""
+
+
+class MangledTwice(MangleError):
+    """The text was mangled more than once, it seems, which `auto` refuses."""
 
 
 def mangle(text: str, mode: MangleMode, field: Field = NAME) -> str:
@@ -57,17 +63,39 @@ def mangle(text: str, mode: MangleMode, field: Field = NAME) -> str:
         return _decoded(data[: field.limit])
     if mode is MangleMode.AUTO:
         _refuse_twice(data, text, field)
-        rest, sequences = _SEQUENCE.subn(b"_", data)
-        if _ODD.search(rest) and (sequences or b"\\x" in rest):
-            reason = "contains mixed mangled and unmangled characters or it's already mangled improperly."
-            raise MangleError(f'The {field.label} "{text}" {reason}\n{field.failed.format(text)}')
-        mangled = data if sequences else _hex(data)
-    else:
-        mangled = _hex(data)
-    if len(mangled) > field.limit:
-        reason = f'Mangled form of the {field.label} too long for "{text}".'
-        raise MangleError(f"{reason}\n{field.failed.format(text)}")
-    return _decoded(mangled)
+        return corrected(text, field)
+    return _fitting(_hex(data), text, field)
+
+
+def corrected(text: str, field: Field = NAME) -> str:
+    """The form that a name or UUID of the kernel should have: mangled unless it is. Raises MangleError."""
+    data = text.encode("utf-8", "surrogateescape")
+    rest, sequences = _SEQUENCE.subn(b"_", data)
+    if _ODD.search(rest) and (sequences or b"\\x" in rest):
+        reason = "contains mixed mangled and unmangled characters or it's already mangled improperly."
+        raise MangleError(f'The {field.label} "{text}" {reason}\n{field.failed.format(text)}')
+    return _fitting(data if sequences else _hex(data), text, field)
+
+
+def reverted(text: str) -> str:
+    """A name or UUID of the kernel without one mangling, whatever else it contains."""
+    data = text.encode("utf-8", "surrogateescape")
+    last = _LEFT_OVER
+
+    def meant(code: re.Match[bytes]) -> bytes:
+        nonlocal last
+        if code[1]:
+            last = bytes([int(code[1], 16) & 0xFF])
+        elif code[0] != b"\\x":
+            return code[0]
+        return last  # Where the text ends behind the x, scanf leaves the code that was read before.
+
+    return _decoded(_CODE.sub(meant, data).partition(b"\0")[0])
+
+
+def is_mangled_twice(text: str) -> bool:
+    """Whether it seems that text was mangled more than once."""
+    return _TWICE.decode() in text
 
 
 def unmangle(text: str, mode: MangleMode, field: Field = NAME) -> str:
@@ -79,14 +107,20 @@ def unmangle(text: str, mode: MangleMode, field: Field = NAME) -> str:
         _refuse_twice(data, text, field)
     if _BLACKLISTED.search(_CODE.sub(b"_", data)):
         raise MangleError(f'The {field.label} "{text}" should be mangled but it contains blacklisted characters.')
-    shown = _CODE.sub(lambda code: bytes([int(code[1], 16) & 0xFF]) if code[1] else code[0], data)
-    return _decoded(shown.partition(b"\0")[0])
+    return reverted(text)
 
 
 def _refuse_twice(data: bytes, text: str, field: Field) -> None:
     if _TWICE in data:
         reason = "seems to be mangled more than once. This is not allowed in auto mode."
-        raise MangleError(f'The {field.label} "{text}" {reason}')
+        raise MangledTwice(f'The {field.label} "{text}" {reason}')
+
+
+def _fitting(mangled: bytes, text: str, field: Field) -> str:
+    if len(mangled) > field.limit:
+        reason = f'Mangled form of the {field.label} too long for "{text}".'
+        raise MangleError(f"{reason}\n{field.failed.format(text)}")
+    return _decoded(mangled)
 
 
 def _hex(data: bytes) -> bytes:

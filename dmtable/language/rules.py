@@ -220,8 +220,8 @@ HEX_DEVICE = _warning(
 NO_TABLE_BELOW = _error(
     "DM210",
     "mapped device below has no table",
-    "a mapped device without a live table has size 0 and cannot be opened by another",
-    "load and resume the device below first",
+    "a mapped device is no disk before its first table is loaded, and cannot be opened by another",
+    "load a table into the device below first",
 )
 
 BLOCK_CUT = _error(

@@ -84,8 +84,8 @@ class Runtime(ABC):
         """A new lock that its holder may take again."""
 
     @abstractmethod
-    def condition(self) -> Condition:
-        """A new condition."""
+    def condition(self, *, interruptible: bool = False) -> Condition:
+        """A new condition; a wait for one that is `interruptible` may raise InterruptedError."""
 
     @abstractmethod
     def wait(self, completion: Completion) -> None:

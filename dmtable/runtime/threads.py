@@ -2,11 +2,14 @@
 
 from __future__ import annotations
 
+import errno
 import heapq
+import os
 import threading
 import time
 from collections.abc import Callable
 from contextlib import AbstractContextManager
+from functools import partial
 
 from dmtable.runtime.crew import Crew
 from dmtable.runtime.runtime import Completion, Condition, RunningWorker, Runtime, Timer, Worker
@@ -32,8 +35,8 @@ class ThreadRuntime(Runtime):
     def lock(self) -> AbstractContextManager[object]:
         return threading.RLock()
 
-    def condition(self) -> Condition:
-        return threading.Condition()
+    def condition(self, *, interruptible: bool = False) -> Condition:
+        return _InterruptibleCondition() if interruptible else threading.Condition()
 
     def wait(self, completion: Completion) -> None:
         if completion.done:
@@ -66,6 +69,61 @@ class ThreadRuntime(Runtime):
             running.stop()
         if timers is not None:
             timers.stop()
+
+
+class Interruption:
+    """What a thread does for somebody who may go away meanwhile.
+
+    After `interrupt`, the thread's next wait for an interruptible condition of a ThreadRuntime, or the one it is in,
+    ends with InterruptedError. All other waits go on.
+
+        with interruption:      # in the thread
+            work()
+        interruption.interrupt()  # in another
+    """
+
+    def __init__(self) -> None:
+        self._wanted = False
+        self._waits_for: threading.Condition | None = None
+
+    def __enter__(self) -> Interruption:
+        _current.interruption = self
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        _current.interruption = None
+
+    def interrupt(self) -> None:
+        """Once; whoever waits next is none the wiser."""
+        self._wanted = True
+        # Set before it looks: whoever is about to wait either sees the one or shows the other.
+        condition = self._waits_for
+        if condition is not None:
+            with condition:
+                condition.notify_all()
+
+    def wait(self, condition: threading.Condition, wait: Callable[[], bool]) -> bool:
+        """Waits for a condition that the thread has entered."""
+        self._waits_for = condition
+        try:
+            woken = self._wanted or wait()
+        finally:
+            self._waits_for = None
+        if self._wanted:
+            self._wanted = False
+            raise InterruptedError(errno.EINTR, os.strerror(errno.EINTR))
+        return woken
+
+
+class _InterruptibleCondition(threading.Condition):
+    def wait(self, timeout: float | None = None) -> bool:
+        interruption: Interruption | None = getattr(_current, "interruption", None)
+        if interruption is None:
+            return super().wait(timeout)
+        return interruption.wait(self, partial(super().wait, timeout))
+
+
+_current = threading.local()
 
 
 class _WorkerThread:

@@ -153,7 +153,7 @@ class SimRuntime(Runtime):
     def lock(self) -> SimLock:
         return SimLock(self, next(self._lock_numbers))
 
-    def condition(self) -> SimCondition:
+    def condition(self, *, interruptible: bool = False) -> SimCondition:
         return SimCondition(self, next(self._lock_numbers))
 
     def wait(self, completion: Completion) -> None:

@@ -80,6 +80,9 @@ class Linear(Target):
     def status(self, kind: StatusKind) -> str:
         return "" if kind is StatusKind.INFO else f"{self._dm_dev.name} {self._offset}"
 
+    def measurement(self) -> str:
+        return self.measured(f"device_name={self._dm_dev.name}", f"start={self._offset}")
+
     def iterate_devices(self) -> Iterable[DeviceRange]:
         yield DeviceRange(self._dm_dev, self._offset, self.length)
 

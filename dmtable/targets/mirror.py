@@ -87,6 +87,15 @@ class Mirror(Target):
             words += [str(len(features)), *features]
         return log + " ".join(words)
 
+    def measurement(self) -> str:
+        legs = (
+            f"mirror_device_{number}={leg.dm_dev.name},mirror_device_{number}_status={letter}"
+            for number, (leg, letter) in enumerate(zip(self._legs, self._legs.letters, strict=True))
+        )
+        handle_errors, keep_log = ("yn"[not given] for given in (self._params.handle_errors, self._params.keep_log))
+        features = f"handle_errors={handle_errors}", f"keep_log={keep_log}", "log_type_status="
+        return self.measured(f"nr_mirrors={len(self._legs)}", *legs, *features)
+
     def presuspend(self) -> None:
         # Held writes first: a region that they keep busy could not be recovered, nor its recovery end.
         self._mirrord.release_holds()

@@ -86,6 +86,13 @@ class Striped(Target):
             return f"{count} {' '.join(dm_dev.name for dm_dev, _ in self._legs)} 1 {'A' * count}"
         return f"{count} {self._chunk} {' '.join(f'{dm_dev.name} {offset}' for dm_dev, offset in self._legs)}"
 
+    def measurement(self) -> str:
+        legs = (
+            f"stripe_{leg}_device_name={dm_dev.name},stripe_{leg}_physical_start={offset},stripe_{leg}_status=A"
+            for leg, (dm_dev, offset) in enumerate(self._legs)
+        )
+        return self.measured(f"stripes={len(self._legs)}", f"chunk_size={self._chunk}", *legs)
+
     def iterate_devices(self) -> Iterable[DeviceRange]:
         for dm_dev, offset in self._legs:
             yield DeviceRange(dm_dev, offset, self.length // len(self._legs))

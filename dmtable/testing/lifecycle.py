@@ -34,8 +34,9 @@ from hypothesis import strategies as st
 from hypothesis.stateful import RuleBasedStateMachine, invariant, precondition, rule
 
 from dmtable.core.bio import Bio, Op
-from dmtable.core.device_mapper import DM_MAJOR, DeviceMapper
+from dmtable.core.device_mapper import DeviceMapper
 from dmtable.core.md_file import MdFile
+from dmtable.core.numbers import DM_MAJOR
 from dmtable.core.table import LiveTable, TargetSpec
 from dmtable.core.target import StatusKind
 from dmtable.errors import ErrnoError, UsageError

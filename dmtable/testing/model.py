@@ -11,8 +11,8 @@ from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, field
 
 from dmtable.core.bio import Op
-from dmtable.core.device_mapper import MAX_NAME
-from dmtable.core.devices import MAX_MINOR
+from dmtable.core.names import MAX_NAME
+from dmtable.core.numbers import MAX_MINOR
 from dmtable.core.table import TargetSpec
 from dmtable.testing.valid_tables import DeviceSet
 

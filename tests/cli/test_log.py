@@ -11,7 +11,7 @@ import pytest
 from dmtable.cli.main import main
 from dmtable.core.bio import Op
 from dmtable.io.file import FileDevice
-from dmtable.replog.log import Membership
+from dmtable.replog.log import UNLISTED, Membership
 from dmtable.runtime.threads import ThreadRuntime
 from tests.replog.logs import Host, content
 
@@ -130,6 +130,19 @@ def test_fsck_finds_what_is_lost(rotten: str, capsys: pytest.CaptureFixture[str]
     Path(rotten).write_bytes(data)
     assert main(["log", "fsck", rotten]) == 1
     assert capsys.readouterr().out.endswith("cannot be known: all devices are to be copied whole\n")
+
+
+def test_fsck_tells_that_copies_may_be_unknown(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    path = tmp_path / "log.img"
+    path.write_bytes(bytes(SECTORS * 512))
+    device = FileDevice(path)
+    there = Host(device)
+    made = there.create(SECTORS)
+    made.remember(UNLISTED, Membership.RESYNC_OWED)
+    there.commit(made)
+    device.close()
+    assert main(["log", "fsck", str(path)]) == 0
+    assert "copies that the log does not know are to be copied whole" in capsys.readouterr().out
 
 
 def test_fsck_of_a_retired_log(log: Path, capsys: pytest.CaptureFixture[str]) -> None:

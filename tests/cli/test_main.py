@@ -63,3 +63,23 @@ def test_the_locale_does_not_matter(verb: str) -> None:
     done = dmtable("", *verb.split(), PYTHONIOENCODING="ascii")
     assert (done.returncode, done.stderr) == (0, "")
     assert "…" in done.stdout
+
+
+@pytest.mark.parametrize(
+    ("arguments", "problem"),
+    [
+        (["--dir"], "--dir wants the folder of a machine"),
+        (["--dir=", "info"], "--dir wants the folder of a machine"),
+        (["--dir", "m", "check", "t.dm"], "check works on no machine: it takes no --dir"),
+    ],
+)
+def test_a_machine_is_for_those_who_work_on_one(arguments: list[str], problem: str) -> None:
+    done = dmtable("", *arguments)
+    assert (done.returncode, done.stdout, done.stderr) == (2, "", f"dmtable: {problem}\n")
+
+
+@pytest.mark.parametrize(("word", "meant"), [("creat", "create"), ("demon", "daemon"), ("chek", "check")])
+def test_a_word_that_is_no_command_may_be_nearly_one(word: str, meant: str) -> None:
+    done = dmtable("", word)
+    assert (done.returncode, done.stdout) == (2, "")
+    assert done.stderr.startswith(f"dmtable: no command '{word}'; did you mean '{meant}'?\nusage: dmtable ")

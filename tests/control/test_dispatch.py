@@ -3,7 +3,8 @@
 from __future__ import annotations
 
 import errno
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
+from functools import partial
 
 import pytest
 from hypothesis import settings
@@ -16,6 +17,7 @@ from dmtable.control.interface import DmIoctl, Flag, TargetLine
 from dmtable.core.device_mapper import DeviceMapper
 from dmtable.errors import IoctlError
 from dmtable.io.memory import MemoryDevice
+from dmtable.sim.runtime import SimRuntime
 from dmtable.units import SECTOR_BYTES
 
 ZERO = [TargetLine(0, 8, "zero", "")]
@@ -197,6 +199,234 @@ def test_a_disk_has_a_name_and_a_node_once_there_was_a_table(emulator: Emulator)
     for path in ("/dev/mapper/b", "/dev/dm-1", "/dev/dm-x", "/dev/dm-00", "/dev/loop9", "dev/loop1", "/dev/mapper/"):
         assert dev.number(path) is None
     assert (dev.block_name((253, 1)), dev.block_name((7, 9))) == (None, None)
+
+
+# Names that change.
+
+
+def test_a_device_gets_another_name_and_its_first_uuid(emulator: Emulator) -> None:
+    emulator.make("a")
+    emulator.control.dev_create(DmIoctl("bare"))
+    renamed = emulator.control.dev_rename(DmIoctl("a", flags=Flag.EXISTS), "b")
+    # The kernel tells the name that was asked for, and the event that the renaming is.
+    assert renamed == DmIoctl("a", "", (253, 0), Flag.EXISTS | Flag.ACTIVE_PRESENT, 0, 1, 1)
+    assert emulator.control.dev_rename(DmIoctl("bare"), "c").event_nr == 0
+    emulator.control.dev_rename(DmIoctl("b", flags=Flag.UUID), "U/1")
+    assert emulator.control.dev_status(DmIoctl(uuid="U/1")).name == "b"
+    assert [entry.name for entry in emulator.control.list_devices(DmIoctl())] == ["b", "c"]
+    assert emulator.mapper.lookup("/dev/mapper/b").number == (253, 0)
+    emulator.control.dev_create(DmIoctl("a"))
+
+
+@pytest.mark.parametrize(
+    ("request_", "new", "number", "line"),
+    [
+        (DmIoctl("a"), "", errno.EINVAL, "Invalid new mapped device name or uuid string supplied."),
+        (DmIoctl("a"), "n" * 128, errno.EINVAL, "Invalid new mapped device name or uuid string supplied."),
+        (DmIoctl("a", flags=Flag.UUID), "", errno.EINVAL, "Invalid new mapped device name or uuid string supplied."),
+        (DmIoctl("a"), "x/y", errno.EINVAL, "invalid device name"),
+        (DmIoctl("a"), "b", errno.EBUSY, "Unable to change name on mapped device a to one that already exists: b"),
+        (DmIoctl("a"), "a", errno.EBUSY, "Unable to change name on mapped device a to one that already exists: a"),
+        (DmIoctl("z"), "y", errno.ENXIO, "Unable to rename non-existent device, z to y"),
+        (DmIoctl("z", flags=Flag.UUID), "y", errno.ENXIO, "Unable to rename non-existent device, z to uuid y"),
+        (DmIoctl(uuid="U"), "y", errno.ENXIO, "Unable to rename non-existent device,  to y"),
+        (
+            DmIoctl("a", flags=Flag.UUID),
+            "U",
+            errno.EBUSY,
+            "Unable to change uuid on mapped device a to one that already exists: U",
+        ),
+        (
+            DmIoctl("b", flags=Flag.UUID),
+            "V",
+            errno.EINVAL,
+            "Unable to change uuid of mapped device b to V because uuid is already set to U",
+        ),
+    ],
+)
+def test_names_that_cannot_be_given(emulator: Emulator, request_: DmIoctl, new: str, number: int, line: str) -> None:
+    emulator.make("a")
+    emulator.make("b", uuid="U")
+    with pytest.raises(IoctlError) as caught:
+        emulator.control.dev_rename(request_, new)
+    assert caught.value.errno == number
+    assert emulator.mapper.klog[-1] == f"device-mapper: ioctl: {line}"
+    assert [entry.name for entry in emulator.control.list_devices(DmIoctl())] == ["a", "b"]
+    with pytest.raises(IoctlError):
+        emulator.control.dev_rename(DmIoctl("a", "U"), "y")
+
+
+def test_a_name_is_free_again_after_a_removal(emulator: Emulator) -> None:
+    for _ in range(3):
+        emulator.make("a", uuid="U")
+        emulator.control.dev_rename(DmIoctl("a"), "b")
+        emulator.control.dev_remove(DmIoctl("b"))
+    assert emulator.control.dev_create(DmIoctl("c")).dev == (253, 0)
+
+
+# Everything at once.
+
+
+def test_all_that_nobody_uses_go_those_above_first(emulator: Emulator) -> None:
+    emulator.make("a")
+    emulator.make("b", [TargetLine(0, 8, "linear", "253:0 0")])
+    emulator.make("c")
+    opened = emulator.mapper["c"].open()
+    emulator.control.remove_all(DmIoctl())
+    assert [entry.name for entry in emulator.control.list_devices(DmIoctl())] == ["c"]
+    assert emulator.mapper.klog[-1] == "device-mapper: ioctl: remove_all left 1 open device(s)"
+    assert not emulator.mapper["c"].deferred_remove
+    emulator.control.remove_all(DmIoctl(flags=Flag.DEFERRED_REMOVE))
+    assert Flag.DEFERRED_REMOVE in emulator.control.dev_status(DmIoctl("c")).flags
+    opened.close()
+    assert emulator.control.list_devices(DmIoctl()) == []
+
+
+def test_a_deferred_removal_is_cancelled(emulator: Emulator) -> None:
+    emulator.make("a")
+    opened = emulator.mapper["a"].open()
+    emulator.control.dev_remove(DmIoctl("a", flags=Flag.DEFERRED_REMOVE))
+    reply, answer = emulator.control.target_message(DmIoctl("a"), 0, "@Cancel_deferred_REMOVE")
+    assert (Flag.DEFERRED_REMOVE in reply.flags, answer) == (False, None)
+    opened.close()
+    assert emulator.control.dev_status(DmIoctl("a")).open_count == 0
+
+
+@pytest.mark.parametrize(
+    ("sector", "message", "line"),
+    [
+        (0, "", "Empty message received."),
+        (0, " \t", "Empty message received."),
+        (0, "hi", "Target type does not support messages"),
+        (8, "hi", "Target message sector outside device."),
+        (0, "@stats_list", "Unsupported message sent to DM core: @stats_list"),
+        (0, "@cancel_deferred_remove now", "Invalid arguments for @cancel_deferred_remove"),
+    ],
+)
+def test_messages_that_are_refused(emulator: Emulator, sector: int, message: str, line: str) -> None:
+    emulator.make("a")
+    with pytest.raises(IoctlError) as caught:
+        emulator.control.target_message(DmIoctl("a"), sector, message)
+    assert caught.value.errno == errno.EINVAL
+    assert emulator.mapper.klog[-1] == f"device-mapper: ioctl: {line}"
+
+
+def test_a_device_without_a_table_takes_no_message(emulator: Emulator) -> None:
+    emulator.control.dev_create(DmIoctl("a"))
+    with pytest.raises(IoctlError) as caught:
+        emulator.control.target_message(DmIoctl("a"), 0, "hi")
+    assert caught.value.errno == errno.EINVAL
+    assert emulator.mapper.klog[-1] == "device-mapper: ioctl: The device has no table."
+
+
+def test_targets_are_listed_as_the_kernel_lists_them(emulator: Emulator) -> None:
+    names = [entry.name for entry in emulator.control.list_versions()]
+    kernel = ["flakey", "delay", "zero", "mirror", "striped", "linear", "error"]
+    assert [name for name in names if name in kernel] == kernel
+    assert set(names) - set(kernel) == {"dust", "replicator", "replicator-dev"}
+    assert emulator.control.target_version(DmIoctl("mirror")).version == (1, 14, 0)
+    for name in ("snapshot", "nosuch", ""):
+        with pytest.raises(IoctlError) as caught:
+            emulator.control.target_version(DmIoctl(name))
+        assert caught.value.errno == errno.EINVAL
+
+
+@pytest.mark.parametrize("geometry", ["1 1 1 1", "65535 255 255 0", " 1\t1  1 0", "18446744073709551617 1 1 1"])
+def test_geometries(emulator: Emulator, geometry: str) -> None:
+    emulator.make("a")
+    emulator.control.set_geometry(DmIoctl("a"), geometry)
+
+
+@pytest.mark.parametrize(
+    ("geometry", "line"),
+    [
+        ("1 1 1", "ioctl: Unable to interpret geometry settings."),
+        ("1 1 1 0 ", "ioctl: Unable to interpret geometry settings."),
+        ("-1 1 1 0", "ioctl: Unable to interpret geometry settings."),
+        ("١ 1 1 0", "ioctl: Unable to interpret geometry settings."),
+        ("65536 1 1 0", "ioctl: Geometry exceeds range limits."),
+        ("1 256 1 0", "ioctl: Geometry exceeds range limits."),
+        ("1 1 256 0", "ioctl: Geometry exceeds range limits."),
+        ("2 3 4 25", "core: Start sector is beyond the geometry limits."),
+    ],
+)
+def test_geometries_that_are_none(emulator: Emulator, geometry: str, line: str) -> None:
+    emulator.make("a")
+    with pytest.raises(IoctlError) as caught:
+        emulator.control.set_geometry(DmIoctl("a"), geometry)
+    assert caught.value.errno == errno.EINVAL
+    assert emulator.mapper.klog[-1] == f"device-mapper: {line}"
+    with pytest.raises(IoctlError) as caught:
+        emulator.control.set_geometry(DmIoctl("b"), geometry)
+    assert caught.value.errno == errno.ENXIO
+
+
+# Events.
+
+
+def test_what_changes_the_list_or_a_table_is_an_event_of_all(emulator: Emulator) -> None:
+    control = emulator.control
+
+    def is_event(what: Callable[[], object]) -> bool:
+        before = control.event_number()
+        what()
+        return control.event_number() != before
+
+    assert is_event(lambda: control.dev_create(DmIoctl("a")))
+    assert not is_event(lambda: control.table_load(DmIoctl("a"), ZERO))
+    assert is_event(lambda: control.dev_suspend(DmIoctl("a")))
+    assert not is_event(lambda: control.dev_suspend(DmIoctl("a", flags=Flag.SUSPEND)))
+    assert not is_event(lambda: control.dev_suspend(DmIoctl("a")))
+    assert not is_event(lambda: control.dev_status(DmIoctl("a")))
+    assert is_event(lambda: control.dev_rename(DmIoctl("a"), "b"))
+    assert is_event(emulator.mapper["b"].event)
+    assert is_event(lambda: control.dev_remove(DmIoctl("b")))
+    assert is_event(lambda: control.remove_all(DmIoctl()))
+
+
+def test_who_waits_goes_on_at_any_other_number() -> None:
+    runtime = SimRuntime()
+    with DeviceMapper(runtime=runtime) as mapper:
+        control = LocalControl(mapper)
+        control.dev_create(DmIoctl("a"))
+        control.table_load(DmIoctl("a"), ZERO)
+        control.dev_suspend(DmIoctl("a"))
+        assert control.dev_wait(DmIoctl("a", event_nr=7))[1] == ZERO
+        waiter = runtime.spawn(lambda: control.dev_wait(DmIoctl("a", flags=Flag.STATUS_TABLE)))
+        anybody = runtime.spawn(lambda: control.wait_any_event(control.event_number()))
+        runtime.settle()
+        assert not waiter.done
+        assert not anybody.done
+        control.dev_rename(DmIoctl("a"), "b")
+        runtime.settle()
+        assert anybody.done
+        reply, lines = waiter.result()
+        assert (reply.event_nr, lines) == (1, ZERO)
+        # A removal is one too, and the device is seen once more; without a table there is nothing to see.
+        control.dev_create(DmIoctl("bare"))
+        waiters = [
+            runtime.spawn(partial(control.dev_wait, DmIoctl(name, event_nr=event_nr)))
+            for name, event_nr in (("b", 1), ("bare", 0))
+        ]
+        runtime.settle()
+        control.remove_all(DmIoctl())
+        runtime.settle()
+        assert [len(waiter.result()[1]) for waiter in waiters] == [1, 0]
+        assert [waiter.result()[0].event_nr for waiter in waiters] == [2, 0]
+
+
+def test_measurements_are_for_those_that_ask(emulator: Emulator) -> None:
+    emulator.make("a", TWO_DISKS)
+    lines = emulator.control.table_status(DmIoctl("a", flags=Flag.IMA_MEASUREMENT))[1]
+    assert lines[0].params == "target_name=linear,target_version=1.4.0,device_name=7:0,start=4;"
+    assert emulator.control.table_status(DmIoctl("a", flags=Flag.IMA_MEASUREMENT | Flag.STATUS_TABLE))[1] == TWO_DISKS
+
+
+def test_an_odd_dev_asks_for_the_lowest_minor_by_number(emulator: Emulator) -> None:
+    assert emulator.control.dev_create(DmIoctl("a", flags=Flag.PERSISTENT_DEV)).dev == (253, 0)
+    with pytest.raises(IoctlError) as caught:
+        emulator.control.dev_create(DmIoctl("b", flags=Flag.PERSISTENT_DEV))
+    assert caught.value.errno == errno.ENXIO
 
 
 NAMES = st.sampled_from("abc")

@@ -191,3 +191,23 @@ def test_images_that_cannot_be_written_are_read_only(root: Path) -> None:
 def test_a_number_of_the_mds_cannot_be_added() -> None:
     with DeviceMapper() as dm, pytest.raises(UsageError):
         dm.add(MemoryDevice(512), "/dev/x", (253, 0))
+
+
+def test_a_block_device_keeps_its_number_unless_an_image_has_it(tmp_path: Path) -> None:
+    path = "/dev/loop0"
+    try:
+        os.close(os.open(path, os.O_RDONLY))
+    except OSError as error:
+        pytest.skip(f"{path}: {error.strerror}; it needs root and the loop driver")
+    alone, beside = DeviceTable("/"), DeviceTable("/")
+    (tmp_path / "image").write_bytes(bytes(512))
+    (tmp_path / "link").symlink_to(path)
+    image = beside.attach(f"{tmp_path}/image")
+    try:
+        assert alone.by_path(path).number == image.number == (7, 0)
+        assert beside.by_path(path) is image  # Of this machine, not of the one that it runs on.
+        device = beside.by_path(f"{tmp_path}/link")
+        assert (device.number, device.device is image.device) == ((7, 1), False)
+    finally:
+        alone.close()
+        beside.close()

@@ -97,6 +97,22 @@ def test_a_package_that_does_not_load_is_named(monkeypatch: pytest.MonkeyPatch) 
         dm.create("md", "0 8 fill")
 
 
+def test_what_can_be_run_is_listed_and_the_last_one_registered_first(monkeypatch: pytest.MonkeyPatch) -> None:
+    class Later(Fill):
+        name = "zz"
+
+    with_entry_points(monkeypatch, [Entry(ImportError("no module named elsewhere"))])
+    registry = Registry()
+    registry.add(Later)
+    names = [target.name for target in registry.listed()]
+    assert (names[0], names[-3:]) == ("zz", ["striped", "linear", "error"])
+    assert "fill" not in names
+    with_entry_points(monkeypatch, [Entry(Fill)])
+    assert [target.name for target in Registry().listed()][0] == "fill"
+    assert registry.runnable("crypt") is None
+    assert registry.runnable("zz") is Later
+
+
 @pytest.mark.parametrize("noflush", [True, False])
 def test_a_bio_that_a_target_gives_back_comes_again_after_a_noflush_suspend(noflush: bool) -> None:
     registry = Registry()

@@ -18,7 +18,6 @@ from functools import partial
 from pathlib import Path
 from typing import Any
 
-from dmtable.cli.dmsetup import NotBuilt
 from dmtable.errors import IoctlError
 from tests.kernel.disks import Disks
 from tests.kernel.lanes import LANES, Answer, BlockFile, Lane, VerbsLane
@@ -88,7 +87,11 @@ class _Player:
         if words and isinstance(words[-1], dict):
             stdin = substitute(words[-1]["stdin"])
             words = words[:-1]
-        return self._lane.dmsetup([substitute(word) for word in words], stdin)
+        answer = self._lane.dmsetup([substitute(word) for word in words], stdin)
+        for stream in ("out", "err"):
+            # As the recording read them.
+            answer[stream].encode("utf-8", "surrogateescape").decode()
+        return answer
 
     def _map(self, name: str) -> Answer:
         with self._lane.opened(name, for_writing=False) as file:
@@ -143,9 +146,7 @@ def _escaped(odd: re.Match[str]) -> str:
 def _outcome(step: Callable[..., Answer], words: list[Any]) -> Answer:
     try:
         return step(*words)
-    except NotBuilt:
-        return UNSUPPORTED
-    except (OSError, IoctlError) as error:
+    except (OSError, IoctlError, UnicodeDecodeError) as error:
         return {"exception": f"{type(error).__name__}: {error}"}
 
 

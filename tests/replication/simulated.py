@@ -22,8 +22,8 @@ _DIRTY_LOG_SECTORS = 8
 class Place:
     """Devices `/dev/l0`, `/dev/l1` … here, `/dev/r0` … behind the link, dirty logs `/dev/d0` …, and `/dev/log`."""
 
-    def __init__(self, devices: int = 2, *, log_sectors: int = LOG_SECTORS) -> None:
-        self.world = World()
+    def __init__(self, devices: int = 2, *, log_sectors: int = LOG_SECTORS, world: World | None = None) -> None:
+        self.world = world if world is not None else World()
         self.runtime = self.world.runtime
         self.link = self.world.link("far")
         self.sizes = {f"{kind}{number}": DEVICE_SECTORS for kind in "lr" for number in range(devices)}

@@ -1,6 +1,5 @@
 """dmsetup's verbs, with dmsetup's output: each file one part of it, `main` the way in."""
 
-from dmtable.cli.dmsetup.main import main, run
-from dmtable.cli.dmsetup.session import NotBuilt
+from dmtable.cli.dmsetup.main import main
 
-__all__ = ["NotBuilt", "main", "run"]
+__all__ = ["main"]

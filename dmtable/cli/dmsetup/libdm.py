@@ -1,4 +1,4 @@
-"""What libdm does between a command and the ioctls: it finds devices, mangles names, keeps nodes, words errors.
+"""What libdm does between a command and the ioctls: it finds devices, mangles names, words errors, keeps a log.
 
 Source: libdm 1.02.185, as recorded in fixtures/kernel.
 """
@@ -11,17 +11,31 @@ from collections.abc import Callable
 from dataclasses import dataclass
 from typing import TypeVar
 
-from dmtable.control.dev import READ_AHEAD_SECTORS, Dev
-from dmtable.control.interface import NO_FLAGS, Control, DmIoctl, Flag
-from dmtable.core.devices import MAX_MAJOR, MAX_MINOR, Number
+from dmtable.cli.dmsetup.log import Log
+from dmtable.cli.dmsetup.nodes import CONTROL, FOLDER, NodeOperations
+from dmtable.cli.dmsetup.task import Device, Task
+from dmtable.control.dev import Dev
+from dmtable.control.interface import Control, DmIoctl
+from dmtable.core.numbers import DM_MAJOR, Number
 from dmtable.errors import DmsetupError, IoctlError
-from dmtable.language.mangling import NAME, UUID, MangleError, MangleMode, mangle, unmangle
+from dmtable.language.mangling import (
+    NAME,
+    UUID,
+    Field,
+    MangledTwice,
+    MangleError,
+    MangleMode,
+    corrected,
+    mangle,
+    reverted,
+    unmangle,
+)
 
 LIBRARY_VERSION = "1.02.185 (2022-05-18)"
 
-_NODES = "/dev/mapper"
-_NOT_DEVICES = (".", "..", "control")
-"""What stands in the folder of the nodes before there is any."""
+_BUSY_RETRIES = 25
+_RETRY_SECONDS = 0.2
+_NO_FILE = os.strerror(errno.ENOENT)
 
 T = TypeVar("T")
 
@@ -29,38 +43,9 @@ T = TypeVar("T")
 class IoctlFailed(DmsetupError):
     """A request that failed, as libdm reports it."""
 
-    def __init__(self, task: str, device: Device, number: int) -> None:
-        super().__init__(f"device-mapper: {task} ioctl on {device} failed: {os.strerror(number)}")
+    def __init__(self, text: str, number: int) -> None:
+        super().__init__(text)
         self.errno = number
-
-
-@dataclass(frozen=True, slots=True)
-class Device:
-    """How a command names its device: by name or UUID, mangled, or by number; a number of -1 is none."""
-
-    name: str = ""
-    uuid: str = ""
-    major: int = -1
-    minor: int = -1
-
-    def __str__(self) -> str:
-        number = f"({self.major}:{self.minor if self.minor >= 0 else ''})" if self.major > 0 else ""
-        return f"{self.name} {self.uuid}{number}"
-
-    @property
-    def dev(self) -> Number | None:
-        """The number as the kernel decodes what libdm encodes. Raises DmsetupError without a major."""
-        if self.minor < 0:
-            return None
-        if self.major <= 0:
-            raise DmsetupError("Missing major number for persistent device.\nCouldn't create ioctl argument.")
-        return self.major & MAX_MAJOR, self.minor & MAX_MINOR
-
-    def request(self, flags: Flag = NO_FLAGS) -> DmIoctl:
-        """A request for this device."""
-        dev = self.dev
-        flags |= Flag.EXISTS | (Flag.PERSISTENT_DEV if dev else NO_FLAGS)
-        return DmIoctl(self.name, self.uuid, dev, flags)
 
 
 @dataclass(frozen=True, slots=True)
@@ -70,107 +55,176 @@ class Libdm:
     control: Control
     dev: Dev
     mode: MangleMode
+    nodes: NodeOperations
+    log: Log
     complain: Callable[[str], object]
+    sleep: Callable[[float], object]
 
     # Names.
 
-    def by_name(self, operand: str) -> Device:
+    def by_name(self, operand: str, *, backtraces: int = 2) -> Device:
         """The device with this name or path. Raises DmsetupError; a name need not exist, a path must."""
-        if "/" not in operand:
-            return Device(name=mangle(operand, self.mode, NAME))
-        dev = self.dev.number(operand)
-        if dev is None:
-            raise DmsetupError(f"Device {operand} not found")
-        name = operand.rpartition("/")[2]
-        nodes = self.dev.nodes
-        if nodes.get(name) != dev:
-            same = [node for node, number in nodes.items() if number == dev]
-            if not same:
-                raise DmsetupError(f"Device {name} not found")
-            name = same[0]
-        return Device(name=mangle(name, self.mode, NAME))
+        self.open()
+        if "/" in operand:
+            return Device(name=self._node_at(operand, backtraces))
+        return Device(name=self._mangled(operand, NAME, "Device name", backtraces))
 
-    def new_name(self, name: str) -> str:
-        """The mangled name of a device that shall be created. Raises DmsetupError."""
+    def by_uuid(self, uuid: str) -> Device:
+        """The device with this UUID. Raises DmsetupError; it need not exist."""
+        self.open()
+        return Device(uuid=self._mangled(uuid, UUID, "Device uuid", 2))
+
+    def new_device(self, name: str, uuid: str = "") -> Device:
+        """A device that shall be created. Raises DmsetupError."""
+        self.open()
         if "/" in name:
-            raise DmsetupError(f'Name "{name}" invalid. It contains "/".')
-        return mangle(name, self.mode, NAME)
+            raise self.failed(f'Name "{name}" invalid. It contains "/".')
+        return Device(self._mangled(name, NAME, "Device name"), self._mangled(uuid, UUID, "Device uuid"))
 
-    def uuid(self, uuid: str) -> str:
-        """The mangled UUID. Raises DmsetupError."""
-        return mangle(uuid, self.mode, UUID)
+    def new_string(self, text: str, field: Field) -> str:
+        """The mangled new name or UUID of a device. Raises DmsetupError."""
+        return self._mangled(text, field, field.label.replace("new ", "New device ").replace("UUID", "uuid"))
 
     def shown_name(self, name: str) -> str:
         """A name as it is shown. Raises DmsetupError where it cannot be."""
-        return unmangle(name, self.mode, NAME)
+        return self._unmangled(name, NAME)
 
     def shown_uuid(self, uuid: str) -> str:
         """A UUID as it is shown. Raises DmsetupError where it cannot be."""
-        return unmangle(uuid, self.mode, UUID)
+        return self._unmangled(uuid, UUID)
+
+    def mangled_again(self, shown: str, field: Field) -> str:
+        """What is shown, as the kernel should have it. Raises DmsetupError where that cannot be said."""
+        return mangle(shown, self.mode, field) if self.mode is MangleMode.HEX else corrected(shown, field)
+
+    def unmangled_at_last(self, shown: str) -> str:
+        """What is shown, without any mangling that the mode left in it."""
+        return reverted(shown) if self.mode is MangleMode.NONE else shown
 
     def device_name(self, dev: Number) -> str | None:
         """The name of a device in sysfs: an md's as the kernel has it, another's like `loop0`; None without one."""
-        block_name = self.dev.block_name(dev)
-        if block_name is None:
-            return None
-        return next((entry.name for entry in self.control.list_devices(DmIoctl()) if entry.dev == dev), block_name)
+        if dev[0] != DM_MAJOR:
+            return self.block_name(dev)
+        entries = self.control.list_devices(DmIoctl()) if self.dev.block_name(dev) is not None else []
+        name = next((entry.name for entry in entries if entry.dev == dev), None)
+        if name is None:
+            self.log.line(f"/sys/dev/block/{dev[0]}:{dev[1]}/dm/name: fopen failed: {_NO_FILE}")
+            self.log.backtrace()
+            return self.block_name(dev)
+        return name
 
-    def devices(self) -> list[tuple[str, Number]]:
+    def block_name(self, dev: Number) -> str | None:
+        """The name of a block device, as `dm-0`; None where the kernel shows none."""
+        name = self.dev.block_name(dev)
+        if name is None:
+            self.log.line(f"/sys/dev/block/{dev[0]}:{dev[1]}: readlink failed: {_NO_FILE}")
+        return name
+
+    def devices(self, *, checks: bool = False) -> list[tuple[str, Number]]:
         """(name as shown, number) of every device. Raises DmsetupError with all names that cannot be shown."""
         shown, odd = [], []
-        for entry in self.control.list_devices(DmIoctl(flags=Flag.EXISTS)):
+        for entry in self.run(Task("names", checks=checks), self.control.list_devices):
             try:
                 shown.append((self.shown_name(entry.name), entry.dev))
             except MangleError as error:
                 odd.append(str(error))
         if odd:
-            raise DmsetupError("\n".join(odd))
+            raise self.failed("\n".join(odd))
         return shown
+
+    def read_ahead(self, reply: DmIoctl) -> int | None:
+        """Sectors; None, and a complaint, where nothing can tell.
+
+        libdm looks for the name as it is shown, which is not the node's where that is mangled.
+        """
+        assert reply.dev is not None
+        return self.nodes.current_read_ahead(self.shown_name(reply.name), reply.dev)
 
     # Requests.
 
-    def run(self, task: str, device: Device, ioctl: Callable[[DmIoctl], T], flags: Flag = NO_FLAGS) -> T:
-        """Sends a request for a device. Raises IoctlFailed with libdm's message, which names the task."""
-        return self.send(task, device, lambda: ioctl(device.request(flags)))
+    def open(self) -> None:
+        """What libdm asks before anything else."""
+        self.log.once(Task("version").log_line())
 
-    def send(self, task: str, device: Device, ioctl: Callable[[], T]) -> T:
-        """Sends any request; the device is only what the message shows."""
-        try:
-            return ioctl()
-        except IoctlError as error:
-            raise IoctlFailed(task, device, error.errno) from error
+    def use_no_udev(self) -> None:
+        """What libdm finds out before it makes a udev transaction."""
+        self.log.once("Udev is not running. Not using udev synchronisation code.")
 
-    def existing(self, task: str, device: Device, ioctl: Callable[[DmIoctl], T], flags: Flag = NO_FLAGS) -> T:
-        """Sends a request of those for which a device that is not there is no failed ioctl, but an answer."""
+    def run(self, task: Task, ioctl: Callable[[DmIoctl], T]) -> T:
+        """Sends a request. Raises IoctlFailed with libdm's message, DmsetupError for what libdm does not send."""
+        self.open()
         try:
-            return self.run(task, device, ioctl, flags)
-        except IoctlFailed as error:
-            if error.errno == errno.ENXIO:
-                raise DmsetupError("Device does not exist.") from error
+            return self._attempts(task, ioctl)
+        except DmsetupError:
+            self.log.backtrace(int(task.traced))
             raise
 
-    # Nodes.
+    def existing(self, task: Task, ioctl: Callable[[DmIoctl], T]) -> T | None:
+        """Sends a request of those for which a device that is not there is no failed ioctl: then None."""
+        self.open()
+        try:
+            return self._attempts(task, ioctl)
+        except DmsetupError as error:
+            if isinstance(error, IoctlFailed) and error.errno == errno.ENXIO:
+                return None
+            self.log.backtrace(int(task.traced))
+            raise
 
-    def add_node(self, name: str, dev: Number) -> None:
-        """Makes the node of a device; that this fails does not fail a command."""
-        if name in _NOT_DEVICES:
-            self.complain(f"A non-block device file at '{_NODES}/{name}' is already present")
-        else:
-            self.dev.nodes[name] = dev
+    def failed(self, text: str, backtraces: int = 1) -> DmsetupError:
+        """A failure that is no request's, with its traces in the log."""
+        self.log.backtrace(backtraces)
+        return DmsetupError(text)
 
-    def remove_node(self, name: str) -> None:
-        """Takes the node of a device away; that this fails does not fail a command."""
-        if name in _NOT_DEVICES[:2]:
-            self.complain(f"Unable to unlink device node for '{name}'")
-        self.dev.nodes.pop(name, None)
+    def _attempts(self, task: Task, ioctl: Callable[[DmIoctl], T]) -> T:
+        request = task.request()
+        attempt = 1
+        while True:
+            self.log.line(task.log_line(attempt))
+            try:
+                return ioctl(request)
+            except IoctlError as error:
+                if not task.retry or error.errno != errno.EBUSY or attempt == _BUSY_RETRIES:
+                    raise IoctlFailed(task.failure(error.errno), error.errno) from error
+            attempt += 1
+            self.sleep(_RETRY_SECONDS)
 
-    def read_ahead(self, reply: DmIoctl) -> int | None:
-        """Sectors; None, and a complaint, where neither sysfs nor the node can tell."""
-        assert reply.dev is not None
-        if self.dev.block_name(reply.dev):
-            return READ_AHEAD_SECTORS
-        # libdm looks for the name as it is shown, which is not the node's where that is mangled.
-        name = self.shown_name(reply.name)
-        number = errno.ENXIO if name in self.dev.nodes else errno.ENOENT
-        self.complain(f"{_NODES}/{name}: open failed: {os.strerror(number)}")
-        return None
+    # Inside.
+
+    def _node_at(self, path: str, backtraces: int) -> str:
+        """The name of the node that is the same device as the file at a path, its own name first."""
+        if os.path.normpath(path) == f"{FOLDER}/{CONTROL}":
+            return CONTROL  # A node like any other to libdm, if only by its own name.
+        dev = self.dev.number(path)
+        if dev is None:
+            raise self.failed(f"Device {path} not found", backtraces)
+        name = path.rpartition("/")[2]
+        nodes = self.dev.nodes
+        if nodes.get(name) == dev:
+            return name
+        same = next((node for node, number in nodes.items() if number == dev), None)
+        if same is None:
+            raise self.failed(f"Device {name} not found", backtraces)
+        return same
+
+    def _mangled(self, text: str, field: Field, label: str, backtraces: int = 1) -> str:
+        try:
+            mangled = mangle(text, self.mode, field)
+        except MangleError as error:
+            self.log.backtrace(backtraces + isinstance(error, MangledTwice))
+            raise
+        if self.mode is MangleMode.NONE:
+            # A UUID that is too long fills its place in the buffer; the kernel reads one byte less.
+            return text.encode("utf-8", "surrogateescape")[: field.limit + 1].decode("utf-8", "surrogateescape")
+        if mangled != text:
+            self.log.line(f"{label} mangled [{self.mode}]: {text} --> {mangled}")
+        return mangled
+
+    def _unmangled(self, text: str, field: Field) -> str:
+        try:
+            return unmangle(text, self.mode, field)
+        except MangleError as error:
+            if isinstance(error, MangledTwice):
+                self.log.backtrace()
+            else:
+                self.log.line(f'_do_dm_ioctl_unmangle_string: failed to unmangle {field.label} "{text}"')
+            raise

@@ -1,38 +1,14 @@
-"""dmsetup's command line, read as glibc's getopt_long does: options may follow operands, long ones be cut short.
-
-The table of options is dmsetup 1.02.185's, in its order, which shows where an abbreviation is ambiguous.
-"""
+"""What a command line of dmsetup asks for."""
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 
-from dmtable.errors import DmsetupError
+from dmtable.cli.dmsetup.getopt import CommandLineError, getopt
+from dmtable.cli.dmsetup.values import DEFAULT_MODE, ReadAhead, read_cookie, read_mode, read_read_ahead
 from dmtable.language.mangling import MangleMode
 from dmtable.language.numbers import atoi
-
-_LONG = (
-    "alias=", "alldevices", "allprograms", "allregions", "area", "areas=", "areasize=", "addnodeonresume",
-    "addnodeoncreate", "bounds=", "checks", "clear", "columns", "concise", "count=", "deferred", "select=", "exec=",
-    "filemap", "follow=", "force", "foreground", "gid=", "group", "groupid=", "help", "histogram", "inactive",
-    "interval=", "length=", "manglename=", "major=", "minor=", "mode=", "nameprefixes", "nogroup", "noflush",
-    "noheadings", "nolockfs", "noopencount", "nosuffix", "notable", "notimesuffix", "nomonitor", "udevcookie=",
-    "noudevrules", "noudevsync", "options=", "precise", "programid=", "readonly", "raw", "readahead=", "region",
-    "regions=", "regionid=", "relative", "retry", "rows", "segments", "separator=", "setuuid", "showkeys", "sort=",
-    "start=", "table=", "target=", "tree", "uid=", "units=", "uuid=", "unbuffered", "unquoted", "userdata=",
-    "verbose=", "verifyudev", "version", "yes",
-)  # fmt: skip
-
-_SHORT = {
-    "c": "columns", "C": "columns", "f": "force", "G": "gid", "h": "help", "j": "major", "m": "minor", "M": "mode",
-    "n": "notable", "o": "options", "O": "sort", "r": "readonly", "S": "select", "u": "uuid", "U": "uid",
-    "v": "verbose", "y": "yes",
-}  # fmt: skip
-_SHORT_WITHOUT_VALUE = {"v"}
-"""`-v` takes no value, though `--verbose` wants one."""
-
-_TAKES_VALUE = {option.rstrip("="): option.endswith("=") for option in _LONG}
 
 _TREE_WORDS = (
     "device", "blkdevname", "nodevice", "status", "table", "active", "open", "uuid", "rw", "utf", "vt100", "ascii",
@@ -40,9 +16,8 @@ _TREE_WORDS = (
 )  # fmt: skip
 _NAMING_WORDS = ("devno", "blkdevname", "devname")
 
-
-class CommandLineError(DmsetupError):
-    """The command line cannot be read; dmsetup adds `Couldn't process command line.`"""
+_COOKIE_VARIABLE = "DM_UDEV_COOKIE"
+_MANGLING_VARIABLE = "DM_DEFAULT_NAME_MANGLING_MODE"
 
 
 @dataclass(frozen=True, slots=True)
@@ -53,6 +28,12 @@ class Options:
     values: Mapping[str, str]
     verbosity: int = 0
     mangling: MangleMode = MangleMode.AUTO
+    cookie: int = 0
+    """That of a udev transaction, 0 where there is none."""
+    mode: int = DEFAULT_MODE
+    """Of the nodes that are made."""
+    read_ahead: ReadAhead | None = None
+    """None leaves it as the kernel has it."""
 
     def __contains__(self, option: str) -> bool:
         return option in self.values
@@ -68,39 +49,122 @@ class Options:
         """Major and minor, as C reads them: what is no number is 0."""
         return (atoi(self["major"]), atoi(self["minor"])) if "major" in self else None
 
+    @property
+    def is_device_selected(self) -> bool:
+        """Whether an option says which device is meant, in place of an operand."""
+        return "uuid" in self or "major" in self
 
-def read_options(words: Sequence[str]) -> Options:
-    """Reads a command line without its first word. Raises CommandLineError with dmsetup's message."""
-    operands: list[str] = []
-    values: dict[str, str] = {}
-    verbosity = 0
-    mangling = MangleMode.AUTO
-    for option, value in _getopt(words):
-        if option is None:
-            operands.append(value)
-            continue
-        values[option] = value
-        if option == "verbose":
-            verbosity += 1
-        elif option == "manglename":
-            mangling = mangling_mode(value)
-    if ("major" in values) != ("minor" in values):
-        raise CommandLineError("Please specify both major number and minor number.")
-    if "table" in values and "notable" in values:
-        raise CommandLineError("--table and --notable are incompatible.")
-    return Options(tuple(operands), values, verbosity, mangling)
+
+def read_options(words: Sequence[str], environ: Mapping[str, str], complain: Callable[[str], object]) -> Options:
+    """Reads a command line without its first word. Raises CommandLineError with dmsetup's message.
+
+    `complain` is called with what dmsetup says and then leaves at that.
+    """
+    reader = _Reader(environ, complain)
+    try:
+        for option, value in getopt(words):
+            if option is None:
+                reader.operands.append(value)
+            else:
+                reader.take(option, value)
+        return reader.finished()
+    except CommandLineError as error:
+        error.is_forgiven = reader.was_asked_for_help
+        raise
+
+
+class _Reader:
+    """The options so far; each is checked as it comes, as the first that is odd ends the reading."""
+
+    def __init__(self, environ: Mapping[str, str], complain: Callable[[str], object]) -> None:
+        self._complain = complain
+        self.operands: list[str] = []
+        self._values: dict[str, str] = {}
+        self._verbosity = 0
+        self._cookie = 0
+        self._mode = DEFAULT_MODE
+        self._read_ahead: ReadAhead | None = None
+        self._mangling = _mangling_of(environ)
+
+    @property
+    def was_asked_for_help(self) -> bool:
+        return "help" in self._values or "version" in self._values
+
+    def take(self, option: str, value: str) -> None:
+        self._values[option] = value
+        try:
+            self._check(option, value)
+        except ValueError as error:
+            raise CommandLineError(str(error)) from None
+
+    def _check(self, option: str, value: str) -> None:
+        match option:
+            case "verbose":
+                self._verbosity += 1
+            case "manglename":
+                self._mangling = mangling_mode(value)
+            case "udevcookie":
+                self._cookie = _cookie(value, self._complain)
+            case "mode":
+                self._mode = read_mode(value)
+            case "readahead":
+                self._read_ahead = read_read_ahead(value)
+            case "count" if atoi(value) < 0:
+                raise CommandLineError("Count must be zero or greater.")
+            case "interval" if atoi(value) <= 0:
+                raise CommandLineError("Interval must be a positive integer.")
+
+    def finished(self) -> Options:
+        values = self._values
+        if ("major" in values) != ("minor" in values):
+            raise CommandLineError("Please specify both major number and minor number.")
+        for one, other in (("table", "notable"), ("addnodeonresume", "addnodeoncreate")):
+            if one in values and other in values:
+                raise CommandLineError(f"--{one} and --{other} are incompatible.")
+        return Options(
+            tuple(self.operands),
+            values,
+            self._verbosity,
+            self._mangling,
+            self._cookie,
+            self._mode,
+            self._read_ahead,
+        )
+
+
+def environment_cookie(environ: Mapping[str, str], complain: Callable[[str], object]) -> int:
+    """The cookie that the environment names, 0 where it names none."""
+    word = environ.get(_COOKIE_VARIABLE)
+    return _cookie(word, complain) if word else 0
+
+
+def _cookie(word: str, complain: Callable[[str], object]) -> int:
+    try:
+        return read_cookie(word)
+    except ValueError as error:
+        complain(str(error))
+        return 0
 
 
 def mangling_mode(word: str) -> MangleMode:
     """The mode of `--manglename`. Raises CommandLineError."""
-    if word not in MangleMode.__members__.values():
-        raise CommandLineError("Unknown name mangling mode.")
-    return MangleMode(word)
+    try:
+        return MangleMode(word.lower())
+    except ValueError:
+        raise CommandLineError("Unknown name mangling mode.") from None
+
+
+def _mangling_of(environ: Mapping[str, str]) -> MangleMode:
+    """The mode that the environment names; dmsetup passes over what is none."""
+    try:
+        return MangleMode(environ.get(_MANGLING_VARIABLE, "").lower())
+    except ValueError:
+        return MangleMode.AUTO
 
 
 def tree_words(options: Options) -> list[str]:
     """The words of `-o` for a tree, written out. Raises CommandLineError where one is none of them."""
-    return [_whole_word(word, _TREE_WORDS, "Tree options") for word in _listed(options["options"])]
+    return _whole_words(options["options"], _TREE_WORDS, "Tree options")
 
 
 def naming(options: Options) -> str:
@@ -110,71 +174,19 @@ def naming(options: Options) -> str:
     """
     if "columns" in options:
         return "devno"
-    words = [_whole_word(word, _NAMING_WORDS, "Option") for word in _listed(options["options"])]
+    words = _whole_words(options["options"], _NAMING_WORDS, "Option")
     return words[-1] if words else "devno"
 
 
-def _listed(text: str) -> list[str]:
+def _whole_words(text: str, known: Sequence[str], what: str) -> list[str]:
     """The words between commas; nothing stands for nothing, but a comma at the end for nothing more."""
-    return text.removesuffix(",").split(",") if text else []
-
-
-def _whole_word(word: str, known: Sequence[str], what: str) -> str:
-    for whole in known:
-        if whole.startswith(word):
-            return whole
-    raise CommandLineError(f"{what} not recognised: {word}.")
-
-
-def _getopt(words: Sequence[str]) -> Iterator[tuple[str | None, str]]:
-    """(option, its value) and (None, operand), in the order of the words."""
-    rest = iter(words)
-    for word in rest:
-        if word == "--":
-            yield from ((None, operand) for operand in rest)
-        elif word.startswith("--"):
-            yield _long_option(word, rest)
-        elif word.startswith("-") and word != "-":
-            yield from _short_options(word[1:], rest)
-        else:
-            yield None, word
-
-
-def _long_option(word: str, rest: Iterator[str]) -> tuple[str, str]:
-    name, equals, value = word[2:].partition("=")
-    option = name if name in _TAKES_VALUE else _abbreviated(name, word)
-    if not _TAKES_VALUE[option]:
-        if equals:
-            raise CommandLineError(f"dmsetup: option '--{option}' doesn't allow an argument")
-        return option, ""
-    if not equals:
-        try:
-            value = next(rest)
-        except StopIteration:
-            raise CommandLineError(f"dmsetup: option '--{option}' requires an argument") from None
-    return option, value
-
-
-def _abbreviated(name: str, word: str) -> str:
-    meant = [option for option in _TAKES_VALUE if option.startswith(name)]
-    if not meant:
-        raise CommandLineError(f"dmsetup: unrecognized option '{word}'")
-    if len(meant) > 1:
-        possible = " ".join(f"'--{option}'" for option in meant)
-        raise CommandLineError(f"dmsetup: option '{word}' is ambiguous; possibilities: {possible}")
-    return meant[0]
-
-
-def _short_options(letters: str, rest: Iterator[str]) -> Iterator[tuple[str, str]]:
-    for at, letter in enumerate(letters, 1):
-        option = _SHORT.get(letter)
-        if option is None:
-            raise CommandLineError(f"dmsetup: invalid option -- '{letter}'")
-        if letter in _SHORT_WITHOUT_VALUE or not _TAKES_VALUE[option]:
-            yield option, ""
-            continue
-        try:
-            yield option, letters[at:] or next(rest)
-        except StopIteration:
-            raise CommandLineError(f"dmsetup: option requires an argument -- '{letter}'") from None
-        return
+    whole_words = []
+    rest = text
+    while rest:
+        word, _, after = rest.partition(",")
+        whole = next((each for each in known if each.startswith(word)), None)
+        if whole is None:
+            raise CommandLineError(f"{what} not recognised: {rest}.")
+        whole_words.append(whole)
+        rest = after
+    return whole_words

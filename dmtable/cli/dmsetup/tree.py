@@ -1,4 +1,4 @@
-"""`ls --tree`: which device stands on which, gathered from their dependencies and drawn.
+"""`ls --tree`: draws which device stands on which.
 
 Source: dmsetup 1.02.185 and libdm's tree, as recorded in fixtures/kernel; the odd widths are theirs.
 """
@@ -7,29 +7,17 @@ from __future__ import annotations
 
 import os
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass
 from typing import TextIO
 
-from dmtable.cli.dmsetup.libdm import Device, Libdm
+from dmtable.cli.dmsetup.deptree import Node, gather
+from dmtable.cli.dmsetup.libdm import Libdm
 from dmtable.cli.dmsetup.options import tree_words
 from dmtable.cli.dmsetup.session import Session
 from dmtable.control.interface import DmIoctl, Flag
-from dmtable.core.device_mapper import DM_MAJOR
-from dmtable.core.devices import Number
 
 _ATTRIBUTES = frozenset(("active", "rw", "open", "uuid"))
 _COLUMNS_OF_NO_TERMINAL = 80
-
-
-@dataclass(slots=True, eq=False)
-class _Node:
-    """A device of the tree; `reply` is None where it is no md."""
-
-    number: Number
-    name: str = ""
-    reply: DmIoctl | None = None
-    below: list[_Node] = field(default_factory=list)
-    above: list[_Node] = field(default_factory=list)
 
 
 @dataclass(frozen=True, slots=True)
@@ -51,7 +39,7 @@ _LINES = {
 
 
 def show_tree(session: Session) -> None:
-    nodes = _gather(session.libdm)
+    nodes = list(gather(session.libdm).values())
     if not nodes:
         session.out("No devices found\n")
         return
@@ -59,29 +47,6 @@ def show_tree(session: Session) -> None:
     roots = [node for node in nodes if not (node.below if "inverted" in words else node.above)]
     columns = None if "notrunc" in words else _columns(session.stdout)
     session.out(_Drawing(session.libdm, words, _charset(words, session.environ), columns).draw(roots))
-
-
-def _gather(libdm: Libdm) -> list[_Node]:
-    """All mds and what they stand on, in the order in which they are first met, going down."""
-    nodes: dict[Number, _Node] = {}
-    for _name, dev in libdm.devices():
-        todo: list[tuple[_Node | None, Number]] = [(None, dev)]
-        while todo:
-            parent, number = todo.pop()
-            if number not in nodes:
-                nodes[number], numbers_below = _ask(libdm, number)
-                todo.extend((nodes[number], each) for each in reversed(numbers_below))
-            if parent is not None:
-                parent.below.append(nodes[number])
-                nodes[number].above.append(parent)
-    return list(nodes.values())
-
-
-def _ask(libdm: Libdm, number: Number) -> tuple[_Node, list[Number]]:
-    if number[0] != DM_MAJOR:
-        return _Node(number), []
-    reply, below = libdm.run("deps", Device(major=number[0], minor=number[1]), libdm.control.table_deps)
-    return _Node(number, libdm.shown_name(reply.name), reply), below
 
 
 def _charset(words: Sequence[str], environ: Mapping[str, str]) -> _Lines:
@@ -115,7 +80,7 @@ class _Drawing:
         self._more: list[bool] = []
         """Whether a sibling follows at each depth."""
 
-    def draw(self, roots: Sequence[_Node]) -> str:
+    def draw(self, roots: Sequence[Node]) -> str:
         todo = _with_depth(roots, 0)
         while todo:
             node, depth, is_last = todo.pop()
@@ -124,7 +89,7 @@ class _Drawing:
             todo += _with_depth(children, depth + 1)
         return self._line.text()
 
-    def _draw_node(self, node: _Node, depth: int, is_last: bool, has_children: bool) -> None:
+    def _draw_node(self, node: Node, depth: int, is_last: bool, has_children: bool) -> None:
         text = self._text(node)
         if not text:
             return
@@ -154,10 +119,10 @@ class _Drawing:
         parts.append(f"{' ' * self._widths[depth - 1]} {self._lines.last if is_last else self._lines.branch}")
         return "".join(parts)
 
-    def _text(self, node: _Node) -> str:
+    def _text(self, node: Node) -> str:
         """The node as it is shown; nothing where it has no name, and numbers are not wanted."""
         text = node.name
-        block_name = self._libdm.dev.block_name(node.number) if "blkdevname" in self._words else None
+        block_name = self._libdm.block_name(node.number) if "blkdevname" in self._words else None
         if block_name:
             text += f" <{block_name}>"
         if self._with_number:
@@ -177,7 +142,7 @@ class _Drawing:
         return [value for word, value in values.items() if word in self._words]
 
 
-def _with_depth(nodes: Sequence[_Node], depth: int) -> list[tuple[_Node, int, bool]]:
+def _with_depth(nodes: Sequence[Node], depth: int) -> list[tuple[Node, int, bool]]:
     """(node, depth, whether it is the last), the first one at the end: what comes next is popped."""
     return [(node, depth, node is nodes[-1]) for node in reversed(nodes)]
 

@@ -2,87 +2,84 @@
 
 from __future__ import annotations
 
+import importlib
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 
-from dmtable.cli.dmsetup.create import create, load
-from dmtable.cli.dmsetup.info import info
-from dmtable.cli.dmsetup.libdm import LIBRARY_VERSION
-from dmtable.cli.dmsetup.lifecycle import clear, remove, resume, suspend
-from dmtable.cli.dmsetup.session import NotBuilt, Session
-from dmtable.cli.dmsetup.status import deps, list_devices, status, table
-from dmtable.cli.dmsetup.tree import show_tree
+from dmtable.cli.dmsetup.session import Session
+from dmtable.errors import DmsetupError
+
+_OneByOne = Callable[[Session, str | None, bool], None]
 
 
 @dataclass(frozen=True, slots=True)
 class Verb:
-    """What a verb takes and who carries it out, at once or operand by operand; nobody yet where both are None."""
+    """What a verb takes and who carries it out, at once or operand by operand; with neither it is `help`."""
 
     least: int
     most: int | None
     all_at_once: Callable[[Session, Sequence[str]], None] | None = None
-    one_by_one: Callable[[Session, str | None, bool], None] | None = None
+    one_by_one: _OneByOne | None = None
+    is_selectable: bool = False
+    """Whether `-S` applies it to the devices that it selects."""
 
 
-def run_verb(session: Session, name: str, operands: Sequence[str]) -> None:
-    """Carries a verb out. Raises DmsetupError at the first operand that fails, NotBuilt where nobody can."""
-    verb = VERBS[name]
-    if verb.all_at_once is not None:
+def run_verb(session: Session, verb: Verb, operands: Sequence[str]) -> None:
+    """Carries a verb out. Raises DmsetupError at the first operand that fails."""
+    if verb.one_by_one is None:
+        assert verb.all_at_once is not None
         verb.all_at_once(session, operands)
-    elif verb.one_by_one is not None:
-        options = session.options
-        is_selected = "uuid" in options or "major" in options
-        several = len(operands) > 1 or not (operands or is_selected)
-        for operand in operands or (None,):
-            verb.one_by_one(session, operand, several)
-    else:
-        raise NotBuilt(f"dmsetup's verb {name!r} is not built yet")
+        return
+    several = len(operands) > 1 or not (operands or session.options.is_device_selected)
+    for operand in operands or (None,):
+        verb.one_by_one(session, operand, several)
 
 
-def _ls(session: Session, operands: Sequence[str]) -> None:
-    if "tree" in session.options and "target" not in session.options:
-        show_tree(session)
-    else:
-        list_devices(session)
+def _stats(session: Session, operands: Sequence[str]) -> None:
+    raise DmsetupError("dmtable keeps no statistics of mapped devices: dmsetup's verb stats is not there.")
 
 
-def _version(session: Session, operands: Sequence[str]) -> None:
-    driver = ".".join(map(str, session.libdm.control.version()))
-    session.out(f"Library version:   {LIBRARY_VERSION}\nDriver version:    {driver}\n")
+def _late(module: str, name: str) -> Callable[..., None]:
+    """A function of a module that is loaded when the function is called."""
+
+    def call(*arguments: object) -> None:
+        getattr(importlib.import_module(f"dmtable.cli.dmsetup.{module}"), name)(*arguments)
+
+    return call
 
 
 VERBS = {
     "help": Verb(0, 0),
-    "create": Verb(0, 2, create),
-    "remove": Verb(0, None, one_by_one=remove),
-    "remove_all": Verb(0, 0),
-    "suspend": Verb(0, None, one_by_one=suspend),
-    "resume": Verb(0, None, one_by_one=resume),
-    "load": Verb(0, 2, load),
-    "clear": Verb(0, None, one_by_one=clear),
-    "reload": Verb(0, 2, load),
-    "wipe_table": Verb(0, None),
-    "rename": Verb(1, 2),
-    "measure": Verb(0, None),
-    "message": Verb(2, None),
-    "ls": Verb(0, 0, _ls),
-    "info": Verb(0, None, one_by_one=info),
-    "deps": Verb(0, None, one_by_one=deps),
-    "stats": Verb(1, None),
-    "status": Verb(0, None, one_by_one=status),
-    "table": Verb(0, None, one_by_one=table),
-    "wait": Verb(0, 2),
-    "mknodes": Verb(0, None),
-    "mangle": Verb(0, None),
-    "udevcreatecookie": Verb(0, 0),
-    "udevreleasecookie": Verb(0, 1),
-    "udevflags": Verb(1, 1),
-    "udevcomplete": Verb(1, 1),
-    "udevcomplete_all": Verb(0, 1),
-    "udevcookies": Verb(0, 0),
-    "target-version": Verb(1, None),
-    "targets": Verb(0, 0),
-    "version": Verb(0, 0, _version),
-    "setgeometry": Verb(5, 5),
-    "splitname": Verb(1, 2),
+    "create": Verb(0, 2, _late("create", "create")),
+    "remove": Verb(0, None, one_by_one=_late("remove", "remove"), is_selectable=True),
+    "remove_all": Verb(0, 0, _late("remove", "remove_all")),
+    "suspend": Verb(0, None, one_by_one=_late("lifecycle", "suspend"), is_selectable=True),
+    "resume": Verb(0, None, one_by_one=_late("lifecycle", "resume"), is_selectable=True),
+    "load": Verb(0, 2, _late("create", "load")),
+    "clear": Verb(0, None, one_by_one=_late("lifecycle", "clear"), is_selectable=True),
+    "reload": Verb(0, 2, _late("create", "load")),
+    "wipe_table": Verb(0, None, one_by_one=_late("remove", "wipe_table"), is_selectable=True),
+    "rename": Verb(1, 2, _late("rename", "rename")),
+    "measure": Verb(0, None, one_by_one=_late("status", "measure"), is_selectable=True),
+    "message": Verb(2, None, _late("message", "message")),
+    "ls": Verb(0, 0, _late("lists", "ls")),
+    "info": Verb(0, None, one_by_one=_late("info", "info")),
+    "deps": Verb(0, None, one_by_one=_late("lists", "deps"), is_selectable=True),
+    "stats": Verb(1, None, _stats),
+    "status": Verb(0, None, one_by_one=_late("status", "status"), is_selectable=True),
+    "table": Verb(0, None, one_by_one=_late("status", "table"), is_selectable=True),
+    "wait": Verb(0, 2, _late("lifecycle", "wait")),
+    "mknodes": Verb(0, None, one_by_one=_late("mknodes", "mknodes")),
+    "mangle": Verb(0, None, one_by_one=_late("rename", "mangle")),
+    "udevcreatecookie": Verb(0, 0, _late("udev", "udevcreatecookie")),
+    "udevreleasecookie": Verb(0, 1, _late("udev", "udevreleasecookie")),
+    "udevflags": Verb(1, 1, _late("udev", "udevflags")),
+    "udevcomplete": Verb(1, 1, _late("udev", "udevcomplete")),
+    "udevcomplete_all": Verb(0, 1, _late("udev", "udevcomplete_all")),
+    "udevcookies": Verb(0, 0, _late("udev", "udevcookies")),
+    "target-version": Verb(1, None, one_by_one=_late("targets", "target_version")),
+    "targets": Verb(0, 0, _late("targets", "targets")),
+    "version": Verb(0, 0, _late("targets", "version")),
+    "setgeometry": Verb(5, 5, _late("message", "setgeometry")),
+    "splitname": Verb(1, 2, _late("report.splitname", "splitname")),
 }

@@ -24,6 +24,8 @@ class LogWorker:
         self._reads = reads
         self._takeover = Takeover(group)
         self._tidy = False
+        self._begun = self._ended = 0
+        """How many commits."""
         self._timer: Timer | None = None
         self._worker = StepsWorker("replicator log", group.start_worker, self._run())
         group.wake_log = self._worker.wake
@@ -49,6 +51,10 @@ class LogWorker:
         with group.lock:
             while not log.failed and (log.commit_pending or log.marks_pending):
                 group.want_commit(marks=True)
+                group.lock.wait()
+            # Now a commit has all of it, which may be under way.
+            begun = self._begun
+            while not log.failed and self._ended < begun:
                 group.lock.wait()
 
     # The steps.
@@ -158,8 +164,10 @@ class LogWorker:
             # Whoever needs more will see, and ask again.
             group.commit_wanted = False
             group.marks_wanted &= not marks
+            self._begun += 1
         yield from log.committing(marks=marks)
         with group.lock:
+            self._ended += 1
             done = group.on_committed(taken_bytes)
             if log.committed > begun + 1:
                 group.runtime.sometimes("replicator: group commit")

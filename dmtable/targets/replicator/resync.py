@@ -9,7 +9,7 @@ Source: specification section 5.4; truth 6 of the design.
 
 from __future__ import annotations
 
-from collections.abc import Generator
+from collections.abc import Generator, Iterable
 
 from dmtable.core.kcopyd import CopyResult, CopyService
 from dmtable.core.regions import Region
@@ -36,10 +36,9 @@ class Resync:
     def going_on(self) -> Generator[Completion, None, bool]:
         """One piece of the work; the value of the steps says whether there was any."""
         copy = self._site.copy
-        with self._group.lock:
-            ripe = self._site.ripe()
-        if ripe:
-            yield from self._settle()
+        changed = self._take_ripe()
+        if changed:
+            yield from self._settle(changed)
             return True
         if copy is None:
             copy = self._claim()
@@ -140,31 +139,48 @@ class Resync:
             group.event()
         group.wake_all()
 
-    def _settle(self) -> Steps:
-        """Calls regions in sync, durably."""
+    def _take_ripe(self) -> list[SiteDevice]:
+        """Calls copied regions in sync whose entries the site has by now: the devices whose dirty logs changed."""
         group, site = self._group, self._site
         changed: dict[int, SiteDevice] = {}
         with group.lock:
-            for device, region in self._site.ripe():
-                del site.awaiting[device, region]
-                at = site.link.devices[device]
+            for number, region in site.ripe():
+                device, at = group.devices.get(number), site.link.devices[number]
+                # With a suspended device nothing is begun: what is known of it may be about to change.
+                if device is None or device.suspended:
+                    continue
+                del site.awaiting[number, region]
                 assert at.dirty_log is not None
                 at.dirty_log.set_region_sync(region, True)
                 at.dirty_log.clear_region(region)
-                changed[device] = at
-        for at in changed.values():
-            assert at.dirty_log is not None
-            try:
-                yield from at.dirty_log.flushing()
-            except OSError:
-                # The regions are copied once more after a power loss, and that is all.
-                group.runtime.sometimes("replicator: a dirty log does not hear of regions in sync")
-                continue
-            owed = group.log.members.get((site.number, at.number)) is Membership.RESYNC_OWED
-            if is_whole(at) and owed:
-                with group.lock:
-                    group.log.remember((site.number, at.number), membership_when_whole(at))
-                    group.want_commit(marks=True)
+                changed[number] = at
+            site.settling = {*changed}
+        return [*changed.values()]
+
+    def _settle(self, changed: Iterable[SiteDevice]) -> Steps:
+        """Stores that regions are in sync."""
+        group, site = self._group, self._site
+        try:
+            for at in changed:
+                yield from self._store(at)
+        finally:
+            with group.lock:
+                site.settling = set()
+                group.lock.notify_all()
         if site.ordered:
             site.resync_released = False
         group.tell_order(site)
+
+    def _store(self, at: SiteDevice) -> Steps:
+        group, member = self._group, (self._site.number, at.number)
+        assert at.dirty_log is not None
+        try:
+            yield from at.dirty_log.flushing()
+        except OSError:
+            # The regions are copied once more after a power loss, and that is all.
+            group.runtime.sometimes("replicator: a dirty log does not hear of regions in sync")
+            return
+        with group.lock:
+            if is_whole(at) and group.log.members.get(member) is Membership.RESYNC_OWED:
+                group.log.remember(member, membership_when_whole(at))
+                group.want_commit(marks=True)

@@ -57,6 +57,8 @@ class Site:
         self.awaiting: dict[tuple[int, int], int] = {}
         """Copied regions, as (device, region), and the newest entry that their copies may hold: when the site has
         that too, they are in sync."""
+        self.settling: set[int] = set()
+        """Devices of which it is being stored that copied regions are in sync."""
         self.joined: dict[int, int] = {}
         """By device: the newest entry when it came here. Those up to it may be owed to the local site alone."""
         self.resync_released = False
@@ -105,7 +107,7 @@ class Site:
     def works_on(self, device: int) -> bool:
         """Whether something of a device is under way."""
         copied = self.copy is not None and self.copy.at.number == device
-        return copied or any(entry.device == device for entry in self.batch)
+        return copied or device in self.settling or any(entry.device == device for entry in self.batch)
 
     # What differs.
 

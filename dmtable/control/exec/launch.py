@@ -1,0 +1,239 @@
+"""Runs one command under a supervisor of its own: the processes, the signals between them, and the exit code.
+
+    front        what the user started: ends as the command ends, as soon as it does
+    supervisor   answers system calls until the last process behind the filter has ended
+    command
+
+The supervisor is the parent of the command, and of whatever the command leaves behind; it is asked to end
+the command where the front process is killed.
+"""
+
+from __future__ import annotations
+
+import ctypes
+import errno
+import os
+import signal
+import struct
+import sys
+from collections.abc import Callable, Mapping, Sequence
+from contextlib import suppress
+from types import FrameType
+from typing import NoReturn
+
+from dmtable.control.exec.filtered import Filter
+from dmtable.control.exec.supervisor import Supervisor
+from dmtable.control.folder import MachineFolder
+from dmtable.errors import DmtableError, UsageError
+from dmtable.runtime.threads import spawn
+
+_PR_SET_PDEATHSIG, _PR_SET_DUMPABLE, _PR_SET_CHILD_SUBREAPER = 1, 4, 36
+_NOT_FOUND, _NOT_EXECUTABLE = 127, 126
+_OUTCOME = struct.Struct("<i")
+_REFUSED = -1
+"""In place of a wait status, where the command was not even tried."""
+_PASSED_ON = (signal.SIGTERM, signal.SIGHUP, signal.SIGUSR1, signal.SIGUSR2)
+_OF_TERMINALS = (signal.SIGINT, signal.SIGQUIT)
+_STOPPING = (signal.SIGTSTP, signal.SIGTTIN, signal.SIGTTOU)
+_FRONT_ENDED = signal.SIGRTMIN
+
+
+def launch(folder: MachineFolder, command: Sequence[str], environ: Mapping[str, str], *, as_root: bool = False) -> int:
+    """Runs a command and returns its exit status; where a signal ends it, that ends this process too.
+
+    127 and 126 where there is no such command, as env(1) has it. Raises UsageError where the platform
+    lacks something.
+    """
+    inherited = _inherited()
+    outcome, told = os.pipe()
+    front = os.getpid()
+    supervisor = os.fork()
+    if supervisor == 0:
+        os.close(outcome)
+        _be_supervisor(folder, command, environ, told, as_root, inherited, front)
+    os.close(told)
+    _pass_signals_on(supervisor)
+    with open(outcome, "rb") as pipe:
+        message = pipe.read()
+    if len(message) < _OUTCOME.size:
+        raise UsageError("the supervisor was killed")
+    status: int = _OUTCOME.unpack_from(message)[0]
+    error = message[_OUTCOME.size :].decode(errors="surrogateescape")
+    if status == _REFUSED:
+        raise UsageError(error)
+    if error:
+        print(f"dmtable exec: {error}", file=sys.stderr)
+    if os.WIFSIGNALED(status):
+        _die_of(os.WTERMSIG(status))
+    return os.waitstatus_to_exitcode(status)
+
+
+def _inherited() -> list[int]:
+    """The descriptors that are open beside the standard three."""
+    open_now = []
+    for fd in (int(name) for name in os.listdir("/proc/self/fd")):
+        # One of them was the folder's own.
+        with suppress(OSError):
+            os.fstat(fd)
+            open_now.append(fd)
+    return [fd for fd in open_now if fd > 2]
+
+
+def _pass_signals_on(supervisor: int) -> None:
+    def pass_on(number: int, _frame: FrameType | None) -> None:
+        if number not in _OF_TERMINALS or not _in_foreground():
+            with suppress(ProcessLookupError):
+                os.kill(supervisor, number)
+
+    for number in (*_PASSED_ON, *_OF_TERMINALS):
+        if signal.getsignal(number) is not signal.SIG_IGN:
+            signal.signal(number, pass_on)
+
+
+def _in_foreground() -> bool:
+    """Whether the terminal sends its signals to this process and the command alike."""
+    try:
+        terminal = os.open("/dev/tty", os.O_RDONLY | os.O_CLOEXEC | os.O_NOCTTY)
+    except OSError:
+        return False
+    try:
+        return os.tcgetpgrp(terminal) == os.getpgrp()
+    except OSError:
+        return False
+    finally:
+        os.close(terminal)
+
+
+def _die_of(number: int) -> None:
+    """Ends this process as the command ended, but for a core of its own."""
+    ctypes.CDLL(None).prctl(_PR_SET_DUMPABLE, 0, 0, 0, 0)
+    if number != signal.SIGKILL:
+        signal.signal(number, signal.SIG_DFL)
+    os.kill(os.getpid(), number)
+
+
+# The supervisor's process.
+
+
+def _be_supervisor(
+    folder: MachineFolder,
+    command: Sequence[str],
+    environ: Mapping[str, str],
+    told: int,
+    as_root: bool,
+    inherited: Sequence[int],
+    front: int,
+) -> NoReturn:
+    try:
+        _supervise(folder, command, environ, told, as_root, inherited, front)
+    except DmtableError as refused:
+        _tell(told, _REFUSED, str(refused))
+    except BaseException as defect:
+        _tell(told, _REFUSED, f"{type(defect).__name__}: {defect}")
+    finally:
+        os._exit(0)
+
+
+def _supervise(
+    folder: MachineFolder,
+    command: Sequence[str],
+    environ: Mapping[str, str],
+    told: int,
+    as_root: bool,
+    inherited: Sequence[int],
+    front: int,
+) -> None:
+    prctl = ctypes.CDLL(None).prctl
+    prctl(_PR_SET_CHILD_SUBREAPER, 1, 0, 0, 0)
+    filtered = Filter(as_root=as_root)
+    supervisor = Supervisor(folder)
+    files = candidates(command[0], environ)
+    failed, failing = os.pipe()
+    child = os.fork()
+    if child == 0:
+        filtered.install()
+        number = _exec(files, command, environ)
+        os.write(failing, _OUTCOME.pack(number))
+        os._exit(_NOT_FOUND)
+    os.close(failing)
+    filtered.close_child_end()
+    _let_go(inherited)
+    try:
+        listener = filtered.listener()
+        message = os.read(failed, _OUTCOME.size)
+        if message:
+            number = _OUTCOME.unpack(message)[0]
+            code = _NOT_FOUND if number == errno.ENOENT else _NOT_EXECUTABLE
+            _tell(told, code << 8, f"{command[0]}: {os.strerror(number)}")
+            return
+        serving = spawn("dmtable exec", supervisor.serve, listener)
+        _follow(child, told, prctl, front)
+        serving.join()
+    finally:
+        supervisor.close()
+
+
+def candidates(command: str, environ: Mapping[str, str]) -> list[str]:
+    """The files that a command may be, as execvp(3) looks for them."""
+    if "/" in command:
+        return [command]
+    return [f"{folder or '.'}/{command}" for folder in environ.get("PATH", os.defpath).split(":")]
+
+
+def _exec(files: Sequence[str], command: Sequence[str], environ: Mapping[str, str]) -> int:
+    """Becomes the command; returns the errno where it cannot, as execvp(3) chooses it."""
+    number = errno.ENOENT
+    for file in files:
+        try:
+            os.execve(file, list(command), environ)
+        except OSError as error:
+            if error.errno not in (errno.ENOENT, errno.ENOTDIR):
+                number = error.errno or number
+                if number != errno.EACCES:
+                    break
+    return number
+
+
+def _let_go(inherited: Sequence[int]) -> None:
+    """Nothing of what was the command's alone stays open here: somebody may wait for the end of a pipe."""
+    for fd in inherited:
+        with suppress(OSError):
+            os.close(fd)
+    nowhere = os.open(os.devnull, os.O_RDWR)
+    os.dup2(nowhere, 0)
+    os.dup2(nowhere, 1)
+    os.close(nowhere)
+    os.chdir("/")
+
+
+def _follow(child: int, told: int, prctl: Callable[..., int], front: int) -> None:
+    """Tells how the command ended, and returns when everything that it left behind has ended too."""
+    ended = False
+
+    def pass_on(number: int, _frame: FrameType | None) -> None:
+        if not ended:
+            with suppress(ProcessLookupError):  # It ended just now.
+                os.kill(child, signal.SIGKILL if number == _FRONT_ENDED else number)
+
+    for number in (*_PASSED_ON, *_OF_TERMINALS, _FRONT_ENDED):
+        signal.signal(number, pass_on)
+    for number in _STOPPING:
+        signal.signal(number, signal.SIG_IGN)
+    prctl(_PR_SET_PDEATHSIG, _FRONT_ENDED, 0, 0, 0)
+    if os.getppid() != front:
+        pass_on(_FRONT_ENDED, None)
+    while True:
+        try:
+            pid, status = os.waitpid(-1, 0)
+        except ChildProcessError:
+            return
+        if pid == child:
+            ended = True
+            _tell(told, status)
+            os.dup2(0, 2)
+
+
+def _tell(told: int, status: int, error: str = "") -> None:
+    with suppress(OSError):
+        os.write(told, _OUTCOME.pack(status) + error.encode(errors="surrogateescape"))
+        os.close(told)

@@ -1,0 +1,1 @@
+"""Device nodes: real mounts where there is /dev/fuse, and the protocol over a socket."""
