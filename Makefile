@@ -4,7 +4,7 @@ PYTHON ?= python3
 VENV := .venv
 RUN := $(VENV)/bin/python
 
-.PHONY: demo test check docs system lanes brute bench defects torture clean test-kernel
+.PHONY: demo test check docs system lanes brute bench defects torture clean test-kernel coverage mutants
 
 demo: $(VENV)/.ready
 	$(RUN) examples/slides.py demo
@@ -17,6 +17,15 @@ check: $(VENV)/.ready system
 	$(VENV)/bin/ruff format --check .
 	$(VENV)/bin/mypy
 	$(RUN) -m pytest
+
+# How much of each package's lines and branches the quick tests reach.
+coverage: $(VENV)/.ready system
+	$(RUN) -m tests.covered
+
+# Spoils replication logs and checks, and lists what no test notices. MINUTES=30 SEED=2 JOBS=1 choose, ALL=1 tries all.
+mutants: $(VENV)/.ready system
+	$(RUN) -m tests.mutants $(if $(ALL),--all) $(if $(MINUTES),--minutes $(MINUTES)) $(if $(SEED),--seed $(SEED)) \
+		$(if $(JOBS),--jobs $(JOBS))
 
 # The pages of docs/ as HTML, without a warning.
 docs: $(VENV)/.docs-ready
@@ -46,7 +55,7 @@ lanes: $(VENV)/.ready system
 	DMTABLE_LANES=1 $(RUN) -m pytest tests/kernel/test_lanes.py
 
 bench: $(VENV)/.ready
-	$(call fetch,fio qemu-utils fuse3 nbdkit,some rows are left out)
+	$(call fetch,fio qemu-system-common fuse3 dmsetup,some rows are left out)
 	$(RUN) -m benchmarks
 
 clean:

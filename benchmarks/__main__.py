@@ -7,7 +7,7 @@ import sys
 
 from benchmarks.measure import Row, print_table
 
-_GROUPS = ("compiling", "io_path", "mirror", "copying", "proving", "dirty_logs", "replicator", "control")
+_GROUPS = ("compiling", "io_path", "mirror", "copying", "proving", "dirty_logs", "replicator", "control", "nodes")
 
 
 def main() -> int:

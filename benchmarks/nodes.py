@@ -11,7 +11,7 @@ import sys
 import tempfile
 import time
 from collections.abc import Iterator
-from contextlib import ExitStack, contextmanager, suppress
+from contextlib import ExitStack, contextmanager
 from pathlib import Path
 
 from benchmarks.measure import Row
@@ -78,8 +78,10 @@ def _export(image: Path, mount_point: Path) -> Iterator[Path]:
             yield mount_point
         finally:
             daemon.terminate()
-            with suppress(subprocess.TimeoutExpired):
+            try:
                 daemon.wait(10)
+            except subprocess.TimeoutExpired:
+                daemon.kill()
 
 
 def _rate(path: Path, kind: str, size_bytes: int) -> float:

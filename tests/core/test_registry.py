@@ -108,7 +108,7 @@ def test_what_can_be_run_is_listed_and_the_last_one_registered_first(monkeypatch
     assert (names[0], names[-3:]) == ("zz", ["striped", "linear", "error"])
     assert "fill" not in names
     with_entry_points(monkeypatch, [Entry(Fill)])
-    assert [target.name for target in Registry().listed()][0] == "fill"
+    assert Registry().listed()[0].name == "fill"
     assert registry.runnable("crypt") is None
     assert registry.runnable("zz") is Later
 

@@ -60,6 +60,12 @@ def python_for(user: int | None) -> str | None:
     return None
 
 
+def _notice_signals() -> None:
+    """What was begun in the background may have been told to ignore these, and would hand that on."""
+    for number in (signal.SIGINT, signal.SIGQUIT, signal.SIGHUP):
+        signal.signal(number, signal.SIG_DFL)
+
+
 class TestedMachine:
     """The machine in a folder, and the `dmtable` command for it. `user` runs it, where that is another."""
 
@@ -82,6 +88,7 @@ class TestedMachine:
             stderr=subprocess.PIPE,
             encoding="utf-8",
             errors="surrogateescape",
+            preexec_fn=_notice_signals,
         )
         assert process.stdin is not None
         process.stdin.write(stdin)

@@ -13,10 +13,11 @@ from __future__ import annotations
 import ctypes
 import errno
 import os
+import select
 import signal
 import struct
 import sys
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from contextlib import suppress
 from types import FrameType
 from typing import NoReturn
@@ -47,14 +48,16 @@ def launch(folder: MachineFolder, command: Sequence[str], environ: Mapping[str, 
     inherited = _inherited()
     outcome, told = os.pipe()
     front = os.getpid()
+    # None may come before there is somebody to pass it on.
+    mask = signal.pthread_sigmask(signal.SIG_BLOCK, _PASSED_ON + _OF_TERMINALS)
     supervisor = os.fork()
     if supervisor == 0:
         os.close(outcome)
-        _be_supervisor(folder, command, environ, told, as_root, inherited, front)
+        _be_supervisor(folder, command, environ, told, as_root, inherited, front, mask)
     os.close(told)
     _pass_signals_on(supervisor)
-    with open(outcome, "rb") as pipe:
-        message = pipe.read()
+    signal.pthread_sigmask(signal.SIG_SETMASK, mask)
+    message = _read_until_told(outcome)
     if len(message) < _OUTCOME.size:
         raise UsageError("the supervisor was killed")
     status: int = _OUTCOME.unpack_from(message)[0]
@@ -90,6 +93,26 @@ def _pass_signals_on(supervisor: int) -> None:
             signal.signal(number, pass_on)
 
 
+def _read_until_told(pipe: int) -> bytes:
+    """All that is in a pipe when its other end is closed; signals are passed on meanwhile."""
+    woken, waking = os.pipe2(os.O_NONBLOCK | os.O_CLOEXEC)
+    # A signal between two instructions of ours would else be noticed only when the read ends.
+    signal.set_wakeup_fd(waking, warn_on_full_buffer=False)
+    message = b""
+    while True:
+        ready, _, _ = select.select([pipe, woken], [], [])
+        if woken in ready:
+            os.read(woken, 1024)
+        elif part := os.read(pipe, 4096):
+            message += part
+        else:
+            break
+    signal.set_wakeup_fd(-1)
+    for fd in (pipe, woken, waking):
+        os.close(fd)
+    return message
+
+
 def _in_foreground() -> bool:
     """Whether the terminal sends its signals to this process and the command alike."""
     try:
@@ -123,9 +146,10 @@ def _be_supervisor(
     as_root: bool,
     inherited: Sequence[int],
     front: int,
+    mask: Iterable[int],
 ) -> NoReturn:
     try:
-        _supervise(folder, command, environ, told, as_root, inherited, front)
+        _supervise(folder, command, environ, told, as_root, inherited, front, mask)
     except DmtableError as refused:
         _tell(told, _REFUSED, str(refused))
     except BaseException as defect:
@@ -142,6 +166,7 @@ def _supervise(
     as_root: bool,
     inherited: Sequence[int],
     front: int,
+    mask: Iterable[int],
 ) -> None:
     prctl = ctypes.CDLL(None).prctl
     prctl(_PR_SET_CHILD_SUBREAPER, 1, 0, 0, 0)
@@ -149,8 +174,11 @@ def _supervise(
     supervisor = Supervisor(folder)
     files = candidates(command[0], environ)
     failed, failing = os.pipe()
+    signal.signal(signal.SIGCHLD, signal.SIG_DFL)
+    signal.pthread_sigmask(signal.SIG_BLOCK, (signal.SIGCHLD, _FRONT_ENDED))
     child = os.fork()
     if child == 0:
+        signal.pthread_sigmask(signal.SIG_SETMASK, mask)
         filtered.install()
         number = _exec(files, command, environ)
         os.write(failing, _OUTCOME.pack(number))
@@ -207,30 +235,31 @@ def _let_go(inherited: Sequence[int]) -> None:
 
 
 def _follow(child: int, told: int, prctl: Callable[..., int], front: int) -> None:
-    """Tells how the command ended, and returns when everything that it left behind has ended too."""
-    ended = False
+    """Tells how the command ended, and returns when everything that it left behind has ended too.
 
-    def pass_on(number: int, _frame: FrameType | None) -> None:
-        if not ended:
-            with suppress(ProcessLookupError):  # It ended just now.
-                os.kill(child, signal.SIGKILL if number == _FRONT_ENDED else number)
-
-    for number in (*_PASSED_ON, *_OF_TERMINALS, _FRONT_ENDED):
-        signal.signal(number, pass_on)
-    for number in _STOPPING:
-        signal.signal(number, signal.SIG_IGN)
+    All signals are blocked, in every thread, and taken one by one here.
+    """
+    for stopping in _STOPPING:
+        signal.signal(stopping, signal.SIG_IGN)
     prctl(_PR_SET_PDEATHSIG, _FRONT_ENDED, 0, 0, 0)
     if os.getppid() != front:
-        pass_on(_FRONT_ENDED, None)
+        os.kill(child, signal.SIGKILL)
+    command: int | None = child
     while True:
+        number = signal.sigwait((*_PASSED_ON, *_OF_TERMINALS, _FRONT_ENDED, signal.SIGCHLD))
+        if number != signal.SIGCHLD:
+            if command is not None:
+                os.kill(command, signal.SIGKILL if number == _FRONT_ENDED else number)
+            continue
         try:
-            pid, status = os.waitpid(-1, 0)
+            while (ended := os.waitpid(-1, os.WNOHANG))[0]:
+                if ended[0] == command:
+                    # Nobody may be sent a signal by this number any more.
+                    command = None
+                    _tell(told, ended[1])
+                    os.dup2(0, 2)
         except ChildProcessError:
             return
-        if pid == child:
-            ended = True
-            _tell(told, status)
-            os.dup2(0, 2)
 
 
 def _tell(told: int, status: int, error: str = "") -> None:
