@@ -13,6 +13,7 @@ from __future__ import annotations
 
 import contextlib
 import io
+import os
 import re
 import runpy
 import shlex
@@ -83,7 +84,11 @@ class Program:
         return next(line for line in self.text.splitlines() if line and not line.startswith(("import ", "from ", "#")))
 
     def run(self, document: Document) -> None:
-        """Runs it as it stands."""
+        """Runs it as it stands: in a process of its own where the page installs something, which is looked for once."""
+        if document.installs:
+            environment = {**os.environ, "PYTHONPATH": f"{ROOT}:{os.getcwd()}"}
+            subprocess.run([sys.executable, "-c", self.text], env=environment, check=True)
+            return
         exec(compile(self.text, str(document.path), "exec"), {"__name__": "__main__"})
 
 
@@ -113,6 +118,11 @@ class Document:
             self.left_out.append(language)
 
     @property
+    def installs(self) -> bool:
+        """Whether it shows a package, which is then there as if pip had installed it."""
+        return "pyproject.toml" in self.files
+
+    @property
     def tests(self) -> list[str]:
         """The files that are for pytest."""
         return [name for name in self.files if Path(name).name.startswith("test_")]
@@ -123,7 +133,7 @@ class Document:
             path = folder / name
             path.parent.mkdir(parents=True, exist_ok=True)
             path.write_text(text)
-        if "pyproject.toml" in self.files:
+        if self.installs:
             _install(tomllib.loads(self.files["pyproject.toml"])["project"], folder)
 
     @contextlib.contextmanager
