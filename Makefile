@@ -6,8 +6,10 @@ RUN := $(VENV)/bin/python
 
 .PHONY: demo test check docs system lanes brute bench defects torture clean test-kernel coverage mutants
 
+# Two replicated volumes, a file system and a database on them, and a bad day: files and a time line in demo/.
 demo: $(VENV)/.ready
-	$(RUN) examples/slides.py demo
+	$(call fetch,fuse3 e2fsprogs mount,the demo leaves some steps out)
+	@$(RUN) -m examples.demo demo
 
 test: $(VENV)/.ready system
 	$(RUN) -m pytest

@@ -38,7 +38,7 @@ if TYPE_CHECKING:
     from dmtable.language.tree import Span as Span
     from dmtable.language.tree import Table as Table
 
-__version__ = "0.3.0"
+__version__ = "0.4.0"
 
 _HOME = {
     "check": "dmtable.checks",

@@ -1,6 +1,6 @@
 """The tables of the slides at work: image files in a folder, two mds on them, I/O, and a picture.
 
-python examples/slides.py [FOLDER]
+python examples/slides.py [FOLDER]; `make demo` shows it where volumes cannot be files.
 """
 
 from __future__ import annotations

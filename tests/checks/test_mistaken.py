@@ -53,6 +53,11 @@ def test_status_carries_what_the_kernel_says() -> None:
     assert only(check("0 64 snapshot 16/2048 16\n"), "DM503").errno == 22
 
 
+def test_a_status_is_shown_from_its_first_word_to_its_last() -> None:
+    span = only(check("0 64 snapshot 16/2048 16 0\n"), "DM503").span
+    assert (span.start, span.end, span.column) == (14, 26, 15)
+
+
 @pytest.mark.parametrize("words", ["linear", "striped 3 7:0 7:1 1 AA", "striped 2 8 7:0 0 7:1 0 1/2"])
 def test_other_words_are_no_status(words: str) -> None:
     assert "DM503" not in [each.code for each in check(f"0 64 {words}\n")]

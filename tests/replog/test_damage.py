@@ -13,6 +13,7 @@ from dmtable.core.devices import DmDev
 from dmtable.errors import CorruptLogError, CtrError
 from dmtable.io.memory import MemoryDevice
 from dmtable.language.diagnostics import refused
+from dmtable.replog.format import LogHeader, State
 from dmtable.replog.log import LogPlace, Membership, ReplicationLog
 from dmtable.replog.opening import create, read_headers
 from dmtable.replog.ringbuffer import RingBufferLog
@@ -84,6 +85,36 @@ def test_no_bit_of_the_headers_turns_unseen() -> None:
     for byte in (*range(512), *range(8 * 512, 9 * 512)):
         for bit in range(8):
             assert judge(turned(byte, bit), f"bit {bit} of byte {byte}") == "refused"
+
+
+def test_a_log_that_is_being_made_has_nothing_of_the_originals() -> None:
+    """Who looks at it after a power loss must find no log of an unknown version."""
+    header = LogHeader(4096, 8, id=bytes(range(16)), state=State.CREATING).pack()
+    assert not any(header[:26])
+    assert not any(header[42:58])
+    assert (header[68:72], header[74], header[80:96]) == (b"dmtb", State.CREATING, bytes(range(16)))
+
+
+def test_a_log_has_room_for_an_entry() -> None:
+    """Headers, an entry of one sector, and what is always kept: 16 + 8 + 8 + 8."""
+    disk = MemoryDevice(64 * 512)
+    create(disk, 0, 40, bytes(range(16)))
+    assert read_headers(disk, 0, "here") is not None
+    create(disk, 0, 39, bytes(range(16)))
+    with pytest.raises(CorruptLogError, match="39 sectors") as caught:
+        read_headers(disk, 0, "here")
+    assert caught.value.offset == 26
+
+
+@pytest.mark.parametrize("rotten", [0, 70])
+def test_a_buffer_header_alone_tells_that_there_was_a_log(rotten: int) -> None:
+    """By the original's magic, or by our mark, whichever is left."""
+    damaged = bytearray(image())
+    damaged[:512] = bytes(512)
+    damaged[8 * 512 + rotten] ^= 1
+    assert judge(bytes(damaged), "no log header") == "refused"
+    damaged[8 * 512 : 9 * 512] = bytes(512)
+    assert read_headers(disk_of(bytes(damaged)), 0, "here") is None
 
 
 USED = {1: 1, 2: 1, 16: 1, 24: 1, 32: 1, 40: 3, 48: 1, 56: 1}

@@ -97,6 +97,20 @@ def test_what_is_no_log_is_said_to_be_none() -> None:
 # ---- tail
 
 
+def test_a_tail_says_what_is_damaged_and_where() -> None:
+    there = host(SECTORS + 32)
+    log = there.create(SECTORS, 32)
+    tail = Tail(look(there, 32), there.runtime)
+    there.append(log, 8)
+    there.append(log, 8)
+    there.commit(log)
+    there.commit(log, marks=True)
+    there.disk.pwrite(b"\xff" * 512, (32 + 16 + 16 + 8) * 512)
+    with pytest.raises(CorruptLogError) as caught:
+        tail.poll()
+    assert caught.value.offset == (16 + 16) * 512
+
+
 def test_a_tail_sees_each_entry_once_and_counts_those_that_went_by() -> None:
     there = host(SECTORS)
     log = there.create(SECTORS)

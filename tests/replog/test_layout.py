@@ -10,7 +10,7 @@ import pytest
 from dmtable.core.bio import Op
 from dmtable.io.device import BlockDevice
 from dmtable.io.memory import MemoryDevice
-from dmtable.replog.log import Entry, Membership
+from dmtable.replog.log import UNLISTED, Entry, Membership
 from dmtable.replog.ringbuffer import RingBufferLog
 from dmtable.sim.cache import blank
 from dmtable.sim.choices import exhaustive
@@ -198,6 +198,14 @@ def test_the_table_of_members() -> None:
         assert sector(there.disk, at)[4:8] == b"dmtb", "all seven are there, empty or not"
 
 
+def test_the_member_that_stands_for_all_is_device_0_at_site_0() -> None:
+    there = host(4096)
+    log = there.create(4096)
+    log.remember(UNLISTED, Membership.RESYNC_OWED)
+    there.commit(log)
+    assert sector(there.disk, 1)[32:38].hex(" ") == "00 80 00 00 00 00"
+
+
 def test_a_retired_log() -> None:
     there = host(4096)
     log = there.create(4096)
@@ -229,6 +237,7 @@ def test_a_log_of_the_original_is_taken_by_its_rules(crc: str) -> None:
     there = theirs((4048, 16, 1, 3, b"a" * 512_000), (1016, 1024, 0, 2, b"b" * 512), tail=1032, crc=crc, head=4048)
     log = there.open()
     assert not log.report.damage
+    assert log.report.end == "the tail that the original stored"
     assert [(e.device, e.sector, e.sectors, e.owed) for e in log.entries.values()] == [(0, 0, 1000, 3), (1, 1, 1, 3)]
     assert there.read(log, log.entries[1]) == b"a" * 512_000
     assert there.read(log, log.entries[2]) == b"b" * 512

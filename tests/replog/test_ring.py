@@ -52,6 +52,21 @@ def test_the_next_header_goes_to_the_start_where_there_is_no_room_for_it() -> No
     assert ring.free == 39 - 8 - 7
 
 
+def test_data_may_end_where_the_ring_does() -> None:
+    ring = Ring.of(0, 16 + 64)
+    ring.head = ring.next = 40
+    assert put(ring, 32) == (40, 48, Wrap.NEXT, 16)
+    assert ring.free == 24
+
+
+def test_no_header_is_looked_for_where_none_has_room() -> None:
+    """Such an entry would have wrapped; one that says that it did not is damaged."""
+    ring = Ring.of(0, 16 + 64)
+    assert ring.behind(16, Wrap.NONE, 24, 48) == 72
+    assert ring.behind(16, Wrap.NONE, 24, 49) is None
+    assert ring.behind(16, Wrap.NEXT, 24, 49) == 16
+
+
 def test_no_entry_fills_the_ring() -> None:
     """The original took an exactly full ring for an empty one."""
     ring = Ring.of(0, 16 + 64)

@@ -214,12 +214,14 @@ def test_a_power_loss_while_a_log_is_resized_loses_nothing(before: int, after: i
 # Failures and damage
 
 
-def test_rotten_data_is_never_given_out() -> None:
-    there = host(4096)
-    log = there.create(4096)
+@pytest.mark.parametrize("start", [0, 64])
+def test_rotten_data_is_never_given_out(start: int) -> None:
+    """The error tells where in the log it lies."""
+    there = host(4096 + start)
+    log = there.create(4096, start)
     entry = there.append(log, 8)
     there.commit(log)
-    there.disk.pwrite(b"\xff" * 512, 25 * 512)
+    there.disk.pwrite(b"\xff" * 512, (start + 25) * 512)
     with pytest.raises(CorruptLogError, match="entry 1 is rotten") as caught:
         there.read(log, entry)
     assert caught.value.offset == 24 * 512
@@ -240,6 +242,16 @@ def test_the_table_of_members_is_bounded() -> None:
     there.commit(log)
     assert there.open().members == log.members
     assert len(log.members) == 560
+
+
+def test_a_member_has_a_number_that_the_table_can_hold() -> None:
+    log = host(4096).create(4096)
+    log.remember((2047, (1 << 32) - 1), Membership.KNOWN)
+    for member in ((0, 1 << 32), (2048, 0), (0, -1), (-1, 0)):
+        with pytest.raises(CtrError) as caught:
+            log.remember(member, Membership.KNOWN)
+        assert caught.value.errno == errno.ENOSPC
+    assert [*log.members] == [(2047, (1 << 32) - 1)]
 
 
 def test_a_file_is_written_as_any_device_is(tmp_path: Path) -> None:

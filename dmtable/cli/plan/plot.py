@@ -1,7 +1,4 @@
-"""A plan as SVG: fall-behind, the log, the recovery point and waiting writers over time, a line for each policy.
-
-Colours follow the reader's light or dark setting.
-"""
+"""A plan as SVG: fall-behind, the log, the recovery point and waiting writers over time, a line for each policy."""
 
 from __future__ import annotations
 
@@ -12,38 +9,15 @@ from html import escape
 
 from dmtable.cli.graph.type import text_width
 from dmtable.cli.plan.amounts import show_bytes, show_time
+from dmtable.cli.plan.axes import TITLE, heading, note, opening, round_step, time_axis
 from dmtable.cli.plan.report import Report
 from dmtable.sim.planning.course import Course, Instant
 
 _WIDTH, _MARGIN = 860.0, 24.0
 _LEFT, _PANEL, _HEAD, _GAP = 84.0, 112.0, 56.0, 46.0
 _FOOT = 62.0
-_SMALL, _TITLE = 11.0, 13.0
 _COLOURS = ("#b05a1a", "#3b6fb6", "#1d7f73", "#7a52ab")
 _DASHES = ("", "7 3", "2 3", "9 3 2 3")
-_STEPS_SECONDS = (1.0, 2, 5, 10, 15, 30, 60, 120, 300, 600, 900, 1800, 3600, 7200, 14400, 21600, 43200, 86400)
-
-_STYLE = """
-svg { font-family: system-ui, -apple-system, "Segoe UI", "Helvetica Neue", Arial, "DejaVu Sans", sans-serif }
-.paper { fill: #ffffff }
-.frame { fill: #f7f8fa; stroke: #cfd5de }
-.grid { stroke: #e3e7ee }
-.end { stroke: #5a6577; stroke-dasharray: 3 3 }
-.name { fill: #1b2330; font-weight: 600 }
-.note { fill: #5a6577 }
-.outage { fill: #bf3f4f; opacity: .16 }
-.line { fill: none; stroke-width: 1.8; stroke-linejoin: round }
-@media (prefers-color-scheme: dark) {
-.paper { fill: #12161c }
-.frame { fill: #1c222b; stroke: #3a4452 }
-.grid { stroke: #2e3743 }
-.end { stroke: #a3afbf }
-.name { fill: #eef2f7 }
-.note { fill: #a3afbf }
-.outage { opacity: .3 }
-.line { filter: brightness(1.5) }
-}
-"""
 
 
 @dataclass(frozen=True, slots=True)
@@ -69,13 +43,7 @@ _PANELS = (
 def draw(report: Report) -> Iterator[str]:
     """The document in lines."""
     height = _HEAD + len(_PANELS) * (_PANEL + _GAP) - _GAP + _FOOT
-    yield (
-        f'<svg xmlns="http://www.w3.org/2000/svg" viewBox="0 0 {_WIDTH:.0f} {height:.0f}" width="{_WIDTH:.0f}" '
-        f'height="{height:.0f}" role="img" aria-labelledby="title">\n'
-    )
-    yield '<title id="title">What a replicated group comes to over time</title>\n'
-    yield f"<style>{_STYLE}</style>\n"
-    yield f'<rect class="paper" width="{_WIDTH:.0f}" height="{height:.0f}" rx="10"/>\n'
+    yield from opening("What a replicated group comes to over time", _WIDTH, height)
     yield from _legend(report)
     seconds = max(course.instants[-1].seconds for course in report.courses) or 1.0
     if any(course.caught_up_at is None for course in report.courses):
@@ -83,7 +51,7 @@ def draw(report: Report) -> Iterator[str]:
         seconds = min(seconds, 2 * report.load.duration_seconds)
     for number, panel in enumerate(_PANELS):
         yield from _draw_panel(report, panel, _HEAD + number * (_PANEL + _GAP), seconds)
-    yield from _time_axis(height - _FOOT, seconds)
+    yield from time_axis(_LEFT, _WIDTH - _MARGIN, height - _FOOT, seconds)
     yield from _notes(report, height)
     yield "</svg>\n"
 
@@ -92,13 +60,13 @@ def _draw_panel(report: Report, panel: _Panel, top: float, seconds: float) -> It
     right = _WIDTH - _MARGIN
     shown = [[at for at in course.instants if at.seconds <= seconds] for course in report.courses]
     highest = max((panel.value(at) or 0.0 for instants in shown for at in instants), default=0.0)
-    step = _round_step(highest, panel.base)
+    step = round_step(highest, panel.base)
     most = max(1, math.ceil(highest / step - 1e-9)) * step
 
     def place(at: float, value: float) -> tuple[float, float]:
         return _LEFT + (right - _LEFT) * at / seconds, top + _PANEL * (1 - value / most)
 
-    yield f'<text class="name" x="{_LEFT:.0f}" y="{top - 8:.1f}" font-size="{_TITLE:.0f}">{panel.title}</text>\n'
+    yield heading(_LEFT, top - 8, panel.title)
     yield (f'<rect class="frame" x="{_LEFT:.0f}" y="{top:.1f}" width="{right - _LEFT:.1f}" height="{_PANEL:.0f}"/>\n')
     for begin, length in report.wan.outages:
         left, end = place(min(begin, seconds), 0)[0], place(min(begin + length, seconds), 0)[0]
@@ -111,7 +79,7 @@ def _draw_panel(report: Report, panel: _Panel, top: float, seconds: float) -> It
         y = place(0, number * step)[1]
         if 0 < number * step < most:
             yield f'<path class="grid" d="M{_LEFT:.1f} {y:.1f}H{right:.1f}"/>\n'
-        yield _note(_LEFT - 7, y + 4, panel.label(number * step), "end")
+        yield note(_LEFT - 7, y + 4, panel.label(number * step), "end")
     end, _ = place(report.load.duration_seconds, 0)
     if end < right - 1:
         yield f'<path class="end" d="M{end:.1f} {top:.1f}V{top + _PANEL:.1f}"/>\n'
@@ -139,25 +107,14 @@ def _line(
     return f'<path class="line" stroke="{_COLOURS[number]}"{dash} d="{path}">{tip}</path>\n'
 
 
-def _time_axis(y: float, seconds: float) -> Iterator[str]:
-    days = math.ceil(seconds / 9 / 86400) * 86400.0
-    step = next((each for each in _STEPS_SECONDS if seconds / each <= 9), days) if seconds >= 1 else seconds
-    for number in range(int(seconds / step + 1e-9) + 1):
-        x = _LEFT + (_WIDTH - _MARGIN - _LEFT) * number * step / seconds
-        label = show_time(number * step) if number else "0"
-        anchor = "end" if x + text_width(label, _SMALL) / 2 > _WIDTH - 4 else "middle"
-        yield _note(x, y + 17, label, anchor)
-
-
 def _legend(report: Report) -> Iterator[str]:
     x = _LEFT
     for number, course in enumerate(report.courses):
         dash = f' stroke-dasharray="{_DASHES[number]}"' if _DASHES[number] else ""
         yield f'<path class="line" stroke="{_COLOURS[number]}"{dash} d="M{x:.1f} 20h26"/>'
         name = str(course.plan)
-        weight = "name" if not number else "note"
-        yield f'<text class="{weight}" x="{x + 33:.1f}" y="24" font-size="{_TITLE:.0f}">{escape(name)}</text>\n'
-        x += 33 + text_width(name, _TITLE, bold=True) + 24
+        yield heading(x + 33, 24, name, "note" if number else "name")
+        x += 33 + text_width(name, TITLE, bold=True) + 24
 
 
 def _notes(report: Report, height: float) -> Iterator[str]:
@@ -167,21 +124,4 @@ def _notes(report: Report, height: float) -> Iterator[str]:
     words += [f"round trip {show_time(wan.rtt_seconds)}", "dashed upright: the load ends"]
     if wan.outages:
         words.append("shaded: the link is down")
-    yield _note(_LEFT, height - 16, "  ·  ".join(words))
-
-
-def _note(x: float, y: float, text: str, anchor: str = "start") -> str:
-    at = f'x="{x:.1f}" y="{y:.1f}" font-size="{_SMALL:.0f}" text-anchor="{anchor}"'
-    return f'<text class="note" {at}>{escape(text)}</text>\n'
-
-
-def _round_step(highest: float, base: float) -> float:
-    """Between two grid lines, of which there are two to four."""
-    if not base:
-        return 0.5
-    if highest <= 0:
-        return 1.0
-    if base == 60 and highest > 4:
-        return next((step for step in _STEPS_SECONDS if highest / step <= 4), math.ceil(highest / 4 / 86400) * 86400.0)
-    power = 10.0 ** math.floor(math.log10(highest))
-    return next(step * power for step in (0.25, 0.5, 1, 2.5) if highest / (step * power) <= 4)
+    yield note(_LEFT, height - 16, "  ·  ".join(words))

@@ -238,6 +238,8 @@ class ReplicationLogContract:
     def test_a_commit_of_nothing_does_nothing(self) -> None:
         witness = self._witness()
         witness.append("1")
+        witness.commit()
+        witness.done(0, 1)
         for _ in range(3):
             witness.commit(marks=True)
         pending = witness.log.commit_pending, witness.log.marks_pending

@@ -9,6 +9,8 @@ import pytest
 from dmtable.checks import check
 from dmtable.checks.groups import across
 from dmtable.cli.main import main
+from dmtable.core.device_mapper import DeviceMapper
+from dmtable.io.memory import MemoryDevice
 from dmtable.language.concise import read_concise
 from dmtable.language.diagnostics import Severity, apply_fixes
 
@@ -125,6 +127,18 @@ def test_tables_of_one_group(second: str, codes: list[str]) -> None:
     assert mine == []
     assert [each.code for each in theirs] == codes
     assert all("first" in each.what for each in theirs)
+
+
+def test_tables_of_one_group_over_known_devices() -> None:
+    """Where two names are of one device, they are one; what is no device is nobody's."""
+    with DeviceMapper() as dm:
+        for name in ("log", "a0", "b0", "a1", "b1"):
+            dm.add(MemoryDevice(65536 * 512), f"/dev/{name}")
+        number = "{}:{}".format(*dm.lookup_for(None)("/dev/log").number)
+        mine, theirs = across([("first", _line(0, CREATE)), ("second", _line(1, f"3 {number} 0 open"))], dm)
+        assert (mine, theirs) == ([], [])
+        mine, theirs = across([("first", _line(0, CREATE)), ("second", _line(1, f"4 {number} 0 create 65536"))], dm)
+        assert (mine, [each.code for each in theirs]) == ([], ["DM472"])
 
 
 def test_check_looks_at_all_tables_that_it_is_given(tmp_path: Path, capfd: Capture) -> None:
