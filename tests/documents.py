@@ -29,6 +29,7 @@ import pytest
 from dmtable.cli.main import main
 from dmtable.control.folder import MachineFolder
 from dmtable.daemon.stopping import stop
+from tests.exec.labs import PATH, lacking, needs
 
 ROOT = Path(__file__).parent.parent
 SHOWN = ("text", "yaml")
@@ -54,9 +55,11 @@ class Command:
 
     def run(self, document: Document) -> None:
         """Runs it and compares: dmtable and Python in this process, what needs a shell in one."""
+        if self.line.startswith("dmtable exec "):
+            self._needs()
         words = [] if _FOR_A_SHELL.search(self.line) else shlex.split(self.line)
         printed = io.TextIOWrapper(io.BytesIO(), "utf-8", write_through=True)
-        if words[:1] in (["dmtable"], ["python"]):
+        if words[:1] in (["dmtable"], ["python"]) and words[1] != "exec":
             with contextlib.redirect_stdout(printed), contextlib.redirect_stderr(printed):
                 if words[0] == "dmtable":
                     main(words[1:])
@@ -67,6 +70,13 @@ class Command:
         else:
             done = subprocess.run(self.line, shell=True, stdout=subprocess.PIPE, stderr=subprocess.STDOUT, text=True)
             self._compare(done.stdout)
+
+    def _needs(self) -> None:
+        """Skips what is left of a page where this computer cannot run a program under `dmtable exec`."""
+        if reason := lacking():
+            pytest.skip(reason)
+        words = shlex.split(self.line)
+        needs(words[words.index("--") + 1])
 
     def _compare(self, printed: str) -> None:
         wanted = [re.escape(part.strip("\n")) for part in re.split(r"^…$", self.output, flags=re.MULTILINE)]
@@ -146,7 +156,7 @@ class Document:
             patch.syspath_prepend(folder)
             patch.setenv("LC_ALL", "C.UTF-8")
             patch.setenv("DMTABLE_DIR", str(folder.parent / "machine"))
-            patch.setenv("PATH", str(_shims(folder.parent / "bin")), prepend=":")
+            patch.setenv("PATH", f"{_shims(folder.parent / 'bin')}:{PATH}")
             try:
                 yield
             finally:

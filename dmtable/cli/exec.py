@@ -52,12 +52,11 @@ def run(args: argparse.Namespace) -> int:
     for disk in args.disk:
         file, _, name = (disk, "", "") if os.path.exists(disk) else disk.rpartition("=")
         _attach(folder, file or disk, name if file else "")
+    from dmtable.control.exec.launch import become, launch
+
     environ = environment(folder, os.environ)
     if outer is not None:
-        # Those who run under a supervisor are served by it already.
-        os.execvpe(command[0], command, environ)
-    from dmtable.control.exec.launch import launch
-
+        return become(command, environ)
     return launch(folder, command, environ, as_root=args.as_root)
 
 

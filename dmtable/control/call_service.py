@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import errno
 import json
+import os
 from collections.abc import Callable, Mapping
 from dataclasses import asdict, dataclass
 
@@ -147,6 +148,10 @@ class _Words:
         value = self.values.get(key)
         if not isinstance(value, str) or not value.startswith("/") or "\0" in value:
             raise CallError(errno.EINVAL, f"{key} is to be an absolute path")
+        try:
+            os.fsencode(value)
+        except UnicodeEncodeError as error:
+            raise CallError(errno.EINVAL, f"{key} has no form in bytes") from error
         return value
 
     def number(self, key: str) -> int:

@@ -46,16 +46,21 @@ class FolderTransport:
     """Requests to the daemon of a folder, all on one connection, which is made for the first of them.
 
     Where nobody answers that one, `start` is to see to it that a daemon does. Raises UsageError where the folder is
-    somebody else's, and where nobody answers for all that.
+    somebody else's, and where nobody answers for all that, or for longer than the patience.
     """
 
-    def __init__(self, folder: MachineFolder, start: Callable[[], object] | None = None) -> None:
+    def __init__(
+        self,
+        folder: MachineFolder,
+        start: Callable[[], object] | None = None,
+        patience_seconds: float | None = None,
+    ) -> None:
         from dmtable.control.wire import SocketTransport
 
         folder.exists()
         self.folder = folder
         self._start = start
-        self._socket = SocketTransport(folder.socket)
+        self._socket = SocketTransport(folder.socket, patience_seconds)
 
     def __enter__(self) -> FolderTransport:
         return self

@@ -11,6 +11,7 @@ import struct
 import threading
 from collections.abc import Callable, Mapping
 from contextlib import suppress
+from time import monotonic
 from types import TracebackType
 from typing import TYPE_CHECKING
 
@@ -30,6 +31,8 @@ _PEER = struct.Struct("3i")
 _MOST_CONNECTIONS = 400
 """Whoever comes then waits in the backlog until one ends; open files are not without end."""
 _ENDING_SECONDS = 2.0
+"""For all connections together."""
+_RETRY_SECONDS = 1.0
 
 
 def machine_transport(
@@ -104,16 +107,18 @@ class Server:
         connections = list(self._connections.values())
         for connection in connections:
             connection.end()
+        end = monotonic() + _ENDING_SECONDS
         for connection in connections:
-            connection.join(_ENDING_SECONDS)
+            connection.join(max(end - monotonic(), 0))
         for each in (self._listener, self._ended, self._wake, self._ready):
             each.close()
 
     def _run(self) -> None:
         """Takes connections, and notices those that nobody is at the other end of any more."""
         ready = self._ready
+        patience_seconds: float | None = None
         while not self._closing:
-            events = {fd for fd, _ in ready.poll()}
+            events = {fd for fd, _ in ready.poll(patience_seconds)}
             # Before new ones are taken, which may get the numbers of those that ended.
             for fd in events & self._connections.keys():
                 with suppress(OSError):
@@ -122,13 +127,17 @@ class Server:
             if self._ended.fileno() in events:
                 self._ended.recv(4096)
                 self._connections = {fd: each for fd, each in self._connections.items() if not each.ended}
-                ready.modify(self._listener, select.EPOLLIN)
             elif self._listener.fileno() in events and not self._take():
-                # Until somebody ends.
+                # Until somebody ends, or somebody else in this process gives up what was missing.
                 ready.modify(self._listener, 0)
+                patience_seconds = _RETRY_SECONDS
+                continue
+            if patience_seconds is not None and (not events or self._ended.fileno() in events):
+                ready.modify(self._listener, select.EPOLLIN)
+                patience_seconds = None
 
     def _take(self) -> bool:
-        """Takes one connection; False where there are too many."""
+        """Takes one connection; False where there are too many, or there is no file or thread for one more."""
         if len(self._connections) >= _MOST_CONNECTIONS:
             return False
         try:
@@ -141,7 +150,11 @@ class Server:
         fd = client.fileno()
         # Without a wish: that the other side is gone is always told.
         self._ready.register(fd, 0)
-        self._connections[fd] = _Connection(client, self._transport, self._wake)
+        try:
+            self._connections[fd] = _Connection(client, self._transport, self._wake)
+        except RuntimeError:
+            client.close()
+            return False
         return True
 
 

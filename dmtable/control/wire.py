@@ -87,11 +87,13 @@ class SocketTransport:
     """Requests over a machine's socket, on one connection that the first of them makes.
 
     For one thread at a time: whoever waits keeps the connection, so another thread needs a transport of its own.
-    Raises OSError where nobody answers; the next request tries again with a new connection.
+    Raises OSError where nobody answers, or for longer than the patience; the next request tries again with a new
+    connection.
     """
 
-    def __init__(self, path: str) -> None:
+    def __init__(self, path: str, patience_seconds: float | None = None) -> None:
         self._path = path
+        self._patience_seconds = patience_seconds
         self._connection: socket.socket | None = None
 
     def __enter__(self) -> SocketTransport:
@@ -124,6 +126,7 @@ class SocketTransport:
 
     def _connected(self) -> socket.socket:
         connection = socket.socket(socket.AF_UNIX, socket.SOCK_STREAM)
+        connection.settimeout(self._patience_seconds)
         try:
             with within_reach(self._path) as address:
                 connection.connect(address)

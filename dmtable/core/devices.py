@@ -85,6 +85,9 @@ class DeviceTable:
         self._by_number: dict[Number, DmDev] = {}
         self._by_path: dict[str, DmDev] = {}
         self._opened: dict[str, DmDev] = {}
+        """Those opened here, by their real paths."""
+        self._replaced: list[DmDev] = []
+        """Those opened here whose path leads to another file by now, or to none."""
         self.node_folder: str | None = None
         """Where this process itself shows mds as files, which are never opened here."""
         self.dev_folder: str | None = None
@@ -122,9 +125,7 @@ class DeviceTable:
 
     def add(self, device: BlockDevice, path: str, number: Number | None = None) -> DmDev:
         """Makes a device known under a path, as `/dev/loop0`. The number defaults to the next 7:N."""
-        number = number or self._free_number()
-        dm_dev = DmDev(number, _kernel_name(number, path), device)
-        self._by_number[number] = dm_dev
+        dm_dev = self._numbered(device, path, number)
         self._by_path[os.path.normpath(path)] = dm_dev
         return dm_dev
 
@@ -155,30 +156,58 @@ class DeviceTable:
         """The image file or block device at a real path outside any root, as the next 7:N. Raises OSError."""
         if self._is_ours(real):
             raise OSError(errno.EBUSY, os.strerror(errno.EBUSY), real)
-        if real not in self._opened:
+        known = self._known(real)
+        if known is None:
             number = self._free_number()
-            self._opened[real] = self.add(FileDevice(real, read_only=read_only), f"/dev/loop{number[1]}", number)
-        return self._opened[real]
+            known = self.add(FileDevice(real, read_only=read_only), f"/dev/loop{number[1]}", number)
+            self._opened[real] = known
+        return known
 
     def remove(self, dm_dev: DmDev) -> None:
         """Forgets a device, and closes it where it was opened here."""
         del self._by_number[dm_dev.number]
         self._by_path = {path: known for path, known in self._by_path.items() if known is not dm_dev}
-        for path in [path for path, known in self._opened.items() if known is dm_dev]:
-            self._opened.pop(path).device.close()
+        if dm_dev in self._ours():
+            dm_dev.device.close()
+        self._opened = {path: known for path, known in self._opened.items() if known is not dm_dev}
+        self._replaced = [known for known in self._replaced if known is not dm_dev]
 
     def close(self) -> None:
         """Closes what was opened here; added devices stay the caller's."""
-        for dm_dev in self._opened.values():
+        for dm_dev in self._ours():
             dm_dev.device.close()
         self._opened.clear()
+        self._replaced.clear()
+
+    def _ours(self) -> list[DmDev]:
+        return [*self._opened.values(), *self._replaced]
+
+    def _numbered(self, device: BlockDevice, path: str, number: Number | None) -> DmDev:
+        number = number or self._free_number()
+        dm_dev = self._by_number[number] = DmDev(number, _kernel_name(number, path), device)
+        return dm_dev
+
+    def _known(self, real: str) -> DmDev | None:
+        """The device opened at a real path before; None where there was none, or another file stands there now.
+
+        The one that stood there is a device by its number for as long as tables use it.
+        """
+        dm_dev = self._opened.get(real)
+        device = dm_dev.device if dm_dev is not None else None
+        if dm_dev is None or not isinstance(device, FileDevice) or device.is_block or device.is_at(real):
+            return dm_dev
+        if device.claimed:
+            self._replaced.append(self._opened.pop(real))
+        else:
+            self.remove(dm_dev)
+        return None
 
     def _open_below_root(self, path: str) -> DmDev:
         assert self.root is not None
         try:
             real = self._real_path(self.root, path)
-            if real in self._opened:
-                return self._opened[real]
+            if (known := self._known(real)) is not None:
+                return known
             if self._is_ours(real):
                 raise FileNotFoundError(errno.ENOENT, os.strerror(errno.ENOENT), path)
             status = os.stat(real)
@@ -198,8 +227,8 @@ class DeviceTable:
         if dm_dev is not None:
             device.close()
             return dm_dev
-        assert self.root is not None
-        dm_dev = self.add(device, f"/{os.path.relpath(real, self.root)}", number)
+        # Not under its path, which may lead to another file one day.
+        dm_dev = self._numbered(device, real, number)
         self._opened[real] = dm_dev
         return dm_dev
 

@@ -67,7 +67,7 @@ def no_start_meanwhile(folder: MachineFolder) -> Iterator[int]:
 def _root(folder: MachineFolder) -> str | None:
     """The root of a machine that is served; None where it does not answer any more."""
     try:
-        with FolderTransport(folder) as transport:
+        with FolderTransport(folder, patience_seconds=_PATIENCE_SECONDS) as transport:
             return str(Calls(transport).status()["root"])
     except UsageError:
         return None

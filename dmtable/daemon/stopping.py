@@ -15,6 +15,8 @@ from dmtable.daemon.starting import no_start_meanwhile
 from dmtable.errors import DmtableError, UsageError
 
 _PATIENCE_SECONDS = 60.0
+_ANSWER_SECONDS = 2.0
+"""A machine with more clients than it serves, or one that hangs, ends without saying what it had."""
 
 
 def stop(folder: MachineFolder) -> list[str] | None:
@@ -42,7 +44,7 @@ def stop(folder: MachineFolder) -> list[str] | None:
 def _names(folder: MachineFolder) -> list[str]:
     """The mds of a machine; none where it does not answer any more."""
     try:
-        with FolderTransport(folder) as transport:
+        with FolderTransport(folder, patience_seconds=_ANSWER_SECONDS) as transport:
             return [entry.name for entry in IoctlControl(transport).list_devices(DmIoctl())]
     except UsageError:
         return []

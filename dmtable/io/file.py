@@ -57,6 +57,18 @@ class FileDevice(BlockDevice):
     def fileno(self) -> int | None:
         return None if self.direct or self.read_only else self._fd
 
+    @property
+    def claimed(self) -> bool:
+        """Whether any mapped device uses it."""
+        return self._claims > 0
+
+    def is_at(self, path: str) -> bool:
+        """Whether a path leads to this very file."""
+        try:
+            return os.path.samestat(os.stat(path), os.fstat(self._fd))
+        except OSError:
+            return False
+
     def claim(self) -> None:
         """As long as there are claims an image file is locked, shared: who has it for himself alone locks it whole.
 

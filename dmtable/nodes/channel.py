@@ -60,10 +60,9 @@ class Channel:
                 tries = _TRIES
         return 0
 
-    def answer(self, unique: int, body: bytes | memoryview = b"") -> None:
-        """What was asked for has been done."""
-        if self.waiting.pop(unique, None) is not None:
-            self._send(unique, 0, body)
+    def answer(self, unique: int, body: bytes | memoryview = b"") -> bool:
+        """What was asked for has been done; False where nobody gets to know."""
+        return self.waiting.pop(unique, None) is not None and self._send(unique, 0, body)
 
     def fail(self, unique: int, number: int) -> None:
         """What was asked for has failed, with a positive errno."""
@@ -83,9 +82,10 @@ class Channel:
         os.dup2(nowhere, self._fd, inheritable=False)
         os.close(nowhere)
 
-    def _send(self, unique: int, status: int, body: bytes | memoryview) -> None:
+    def _send(self, unique: int, status: int, body: bytes | memoryview) -> bool:
         try:
             os.writev(self._fd, (_pack(_ANSWER_BYTES + len(body), status, unique), body))
         except OSError:
             # The request is gone, and perhaps its file system too.
-            return
+            return False
+        return True

@@ -10,7 +10,6 @@ from __future__ import annotations
 
 import errno
 import os
-import threading
 from collections.abc import Callable
 
 from dmtable.core.bio import Bio, Op
@@ -18,8 +17,9 @@ from dmtable.core.compiled import CompiledIo
 from dmtable.core.device_mapper import DeviceMapper
 from dmtable.core.mapped_device import MappedDevice
 from dmtable.nodes.channel import Channel
-from dmtable.nodes.hands import Hands
+from dmtable.nodes.hands import Call, Hands
 from dmtable.nodes.protocol import write_answer
+from dmtable.nodes.writes import Writes
 from dmtable.units import SECTOR_SHIFT
 
 _ODD = (1 << SECTOR_SHIFT) - 1
@@ -43,7 +43,7 @@ class Node:
         self._channel = channel
         self._hands = hands
         self._doubt = 0
-        self._writing_part = threading.Lock()
+        self._writes = Writes()
         self._seen: CompiledIo | None = None
         self._quick_bytes = 0
         """The size of the map that was seen, where all of it is static."""
@@ -87,6 +87,10 @@ class Node:
         if not quick or compiled is None or self._doubt >= _TOO_MUCH_DOUBT:
             self._write(unique, offset, data, durable)
             return
+        if not self._writes.begin(unique, offset, offset + size):
+            self._writes.end(unique)
+            self._write(unique, offset, data, durable)
+            return
         begin = self._now()
         try:
             count = compiled.pwrite(data, offset)
@@ -94,6 +98,8 @@ class Node:
             self._channel.fail(unique, error.errno or errno.EIO)
         else:
             self._channel.answer(unique, write_answer(count))
+        finally:
+            self._writes.end(unique)
         self._weigh(self._now() - begin)
 
     def flush(self, unique: int) -> None:
@@ -117,7 +123,9 @@ class Node:
         self._check_writable()
         bio = Bio(Op.WRITE_ZEROES, offset >> SECTOR_SHIFT, length >> SECTOR_SHIFT)
         self._answer_when_done(unique, bio, bytes)
-        self._hands.do(self, lambda: self.md.submit(bio))
+        self._writes.begin(unique, offset, offset + length)
+        bio.on_done(lambda: self._writes.end(unique))
+        self._in_turn(unique, lambda: self.md.submit(bio))
 
     def hangs(self) -> None:
         """A call has been seen to wait."""
@@ -155,29 +163,38 @@ class Node:
         size = len(kept)
         if not size:
             self._channel.answer(unique, write_answer(0))
-        elif (offset, offset + size) != self._around(offset, size):
-            self._hands.do(self, lambda: self._write_part(unique, offset, kept, durable))
-        else:
-            bio = Bio(Op.WRITE, offset >> SECTOR_SHIFT, size >> SECTOR_SHIFT, memoryview(kept), fua=durable)
-            self._answer_when_done(unique, bio, lambda: write_answer(size))
+            return
+        begin, end = self._around(offset, size)
+        part = (begin, end) != (offset, offset + size)
+        free = self._writes.begin(unique, begin, end, part=part)
+        if part:
+            self._in_turn(unique, lambda: self._write_part(unique, offset, kept, durable))
+            return
+        bio = Bio(Op.WRITE, offset >> SECTOR_SHIFT, size >> SECTOR_SHIFT, memoryview(kept), fua=durable)
+        self._answer_when_done(unique, bio, lambda: write_answer(size))
+        bio.on_done(lambda: self._writes.end(unique))
+        if free:
             self._submit(bio)
+        else:
+            self._in_turn(unique, lambda: self.md.submit(bio))
 
     def _write_part(self, unique: int, offset: int, data: bytes, durable: bool) -> None:
-        """Writes less than whole sectors: what is around is read before, and no other such write comes between."""
+        """Writes less than whole sectors: what is around is read before, and no other write there comes between."""
         try:
-            with self._writing_part:
-                begin, end = self._around(offset, len(data))
-                whole = bytearray(self.md.pread(end - begin, begin))
-                if len(whole) < end - begin:
-                    raise _os_error(errno.ENOSPC)
-                whole[offset - begin : offset - begin + len(data)] = data
-                self.md.pwrite(whole, begin)
-                if durable:
-                    self.md.flush()
+            begin, end = self._around(offset, len(data))
+            whole = bytearray(self.md.pread(end - begin, begin))
+            if len(whole) < end - begin:
+                raise _os_error(errno.ENOSPC)
+            whole[offset - begin : offset - begin + len(data)] = data
+            self.md.pwrite(whole, begin)
+            if durable:
+                self.md.flush()
         except OSError as error:
             self._channel.fail(unique, error.errno or errno.EIO)
         else:
             self._channel.answer(unique, write_answer(len(data)))
+        finally:
+            self._writes.end(unique)
 
     def _around(self, offset: int, size: int) -> tuple[int, int]:
         """The smallest range of whole blocks around another."""
@@ -207,6 +224,10 @@ class Node:
             self._hands.do(self, submit)
         else:
             submit()
+
+    def _in_turn(self, unique: int, call: Call) -> None:
+        """Lets another thread make the call that writes, when that write's turn has come."""
+        self._writes.in_turn(unique, lambda: self._hands.do(self, call))
 
     def _weigh(self, seconds: float) -> None:
         if seconds > _LONG_SECONDS:

@@ -134,7 +134,7 @@ class Requests:
             raise _os_error(errno.EPERM)
         return attributes_answer(has)
 
-    def _open(self, _unique: int, inode: int, body: Body) -> Answer:
+    def _open(self, unique: int, inode: int, body: Body) -> Answer:
         md = self._tree.md(inode)
         if md is None:
             raise _os_error(errno.ENXIO)
@@ -150,7 +150,10 @@ class Requests:
             self.files[fh] = node
             if alone:
                 self._alone.add(fh)
-        return open_answer(fh, _FILE)
+        if not self._channel.answer(unique, open_answer(fh, _FILE)):
+            # Whoever opens it was killed meanwhile: nobody will close it.
+            self._close(fh)
+        return None
 
     def _release(self, _unique: int, _inode: int, body: Body) -> Answer:
         self._close(*FH.unpack_from(body))

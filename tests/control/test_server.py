@@ -17,7 +17,7 @@ from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
 from dmtable.control import wire
-from dmtable.control.calls import CallError, Calls
+from dmtable.control.calls import Call, CallError, Calls
 from dmtable.control.client import IoctlControl
 from dmtable.control.interface import DmIoctl, Flag, TargetLine
 from dmtable.control.server import Server
@@ -428,3 +428,81 @@ def test_bios_are_not_interrupted(served: Served) -> None:
     writer.join(PATIENCE_SECONDS)
     assert bio.error == 0
     assert served.control().dev_remove(DmIoctl("busy")).name == "busy"
+
+
+def test_a_server_without_a_file_or_a_thread_to_spare_serves_later(
+    served: Served, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    asked = threading.Event()
+
+    def none(*_: object) -> threading.Thread:
+        asked.set()
+        raise RuntimeError("can't start new thread")
+
+    with monkeypatch.context() as patched:
+        patched.setattr("dmtable.control.server.spawn", none)
+        with served.connect() as refused:
+            assert asked.wait(PATIENCE_SECONDS)
+            assert refused.recv(1) == b""
+    with served.connect() as client:
+        wire.send(client, ioctl_number(0), request())
+        assert wire.receive(client) is not None
+
+
+def test_a_server_that_nobody_is_connected_to_tries_again(served: Served, monkeypatch: pytest.MonkeyPatch) -> None:
+    tried = threading.Event()
+
+    class Full:
+        def __init__(self, listener: socket.socket) -> None:
+            self._listener = listener
+
+        def accept(self) -> object:
+            if tried.is_set():
+                return self._listener.accept()
+            tried.set()
+            raise OSError(errno.EMFILE, os.strerror(errno.EMFILE))
+
+        def __getattr__(self, name: str) -> object:
+            return getattr(self._listener, name)
+
+    monkeypatch.setattr(served.server, "_listener", Full(served.server._listener))
+    with served.connect() as client:
+        wire.send(client, ioctl_number(0), request())
+        assert wire.receive(client) is not None
+
+
+def test_a_path_that_no_file_can_have_is_refused(served: Served) -> None:
+    with SocketTransport(served.path) as transport:
+        assert transport(Call.ATTACH.request, b'{"path": "/\\ud800"}')[0] == errno.EINVAL
+
+
+def test_the_end_waits_for_all_that_hang_together(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    machine = Served(str(tmp_path / "socket"))
+    entered, go = threading.Semaphore(0), threading.Event()
+
+    def hang(command: int, buffer: bytes) -> tuple[int, bytes]:
+        entered.release()
+        go.wait()
+        return 0, b""
+
+    monkeypatch.setattr(machine.server, "_transport", hang)
+    hung = [machine.connect() for _ in range(60)]
+    for client in hung:
+        wire.send(client, 0, b"")
+        entered.acquire()
+    closing = spawn("close", machine.server.close)
+    closing.join(PATIENCE_SECONDS)
+    assert not closing.is_alive(), "two seconds for each are too many"
+    go.set()
+    for client in hung:
+        client.close()
+    machine.close()
+    until(lambda: clients() == 0)
+
+
+def test_a_transports_patience_ends(tmp_path: Path) -> None:
+    with socket.socket(socket.AF_UNIX) as silent:
+        silent.bind(str(tmp_path / "socket"))
+        silent.listen()
+        with SocketTransport(str(tmp_path / "socket"), 0.01) as transport, pytest.raises(TimeoutError):
+            transport(0, b"")

@@ -211,3 +211,27 @@ def test_a_block_device_keeps_its_number_unless_an_image_has_it(tmp_path: Path) 
     finally:
         alone.close()
         beside.close()
+
+
+def test_a_file_in_place_of_another_is_another_disk(tmp_path: Path) -> None:
+    image = tmp_path / "image"
+    image.write_bytes(bytes(4096))
+    with DeviceMapper(root="/") as dm:
+        used = dm.create("used", f"0 8 linear {image} 0")
+        image.unlink()
+        with pytest.raises(DeviceLookupError):
+            dm.lookup(str(image))
+        image.write_bytes(bytes(8192))
+        md = dm.create("md", f"0 16 linear {image} 0")
+        md.pwrite(b"x" * 512, 0)
+        assert image.read_bytes()[:512] == b"x" * 512
+        used.pwrite(b"y" * 512, 0)
+        assert used.pread(512, 0) == b"y" * 512, "tables keep the file that they have"
+        assert [dm_dev.number for dm_dev in dm.disks()] == [(7, 0), (7, 1)]
+        dm.remove(md)
+        image.unlink()
+        image.write_bytes(bytes(512))
+        assert dm.attach(str(image)).size_sectors == 1
+        assert [dm_dev.number for dm_dev in dm.disks()] == [(7, 0), (7, 1)], "what nobody uses is forgotten"
+        files = len(os.listdir("/proc/self/fd"))
+    assert len(os.listdir("/proc/self/fd")) == files - 2

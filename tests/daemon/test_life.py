@@ -5,8 +5,10 @@ from __future__ import annotations
 import os
 import re
 import signal
+import socket
 import subprocess
 import sys
+from contextlib import ExitStack
 from pathlib import Path
 
 import pytest
@@ -191,6 +193,15 @@ def test_who_waits_when_the_daemon_is_killed_is_told_in_a_line(machine: TestedMa
     out, err = waiter.communicate(timeout=60)
     assert (waiter.returncode, out, err.count("\n")) == (2, "", 1)
     assert err.startswith(f"dmtable: the machine in {machine.folder.path} does not answer: ")
+
+
+def test_a_machine_with_more_clients_than_it_serves_can_be_stopped(machine: TestedMachine) -> None:
+    machine.start()
+    with ExitStack() as clients:
+        for _ in range(401):
+            client = clients.enter_context(socket.socket(socket.AF_UNIX))
+            client.connect(machine.folder.socket)
+        assert machine.run("daemon", "stop") == f"stopped the machine in {machine.folder.path}\n"
 
 
 def connections(machine: TestedMachine) -> int:

@@ -2,37 +2,19 @@
 
 from __future__ import annotations
 
-import os
 from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
 
-from dmtable.control.exec.filtered import Filter
-from dmtable.errors import UsageError
 from tests.daemon.machines import TestedMachine
-from tests.exec.labs import Lab
+from tests.exec.labs import Lab, lacking
 
 
 @pytest.fixture(scope="session")
 def _platform() -> None:
-    if not os.path.exists("/dev/fuse"):
-        pytest.skip("there is no /dev/fuse")
-    try:
-        prepared = Filter()
-    except UsageError as error:
-        pytest.skip(str(error))
-    child = os.fork()
-    if child == 0:
-        prepared.install()
-        os._exit(0)
-    try:
-        prepared.listener().close()
-    except UsageError as error:
-        pytest.skip(str(error))
-    finally:
-        os.waitpid(child, 0)
-        prepared.close()
+    if reason := lacking():
+        pytest.skip(reason)
 
 
 @pytest.fixture

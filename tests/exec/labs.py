@@ -7,14 +7,17 @@ import os
 import shutil
 import subprocess
 from collections.abc import Mapping, Sequence
+from functools import cache
 from pathlib import Path
 
 import pytest
 
+from dmtable.control.exec.filtered import Filter
 from dmtable.control.exec.supervisor import Supervisor
 from dmtable.control.folder import MachineFolder, read_node
 from dmtable.control.server import Server
 from dmtable.core.device_mapper import DeviceMapper
+from dmtable.errors import UsageError
 from dmtable.nodes.nodes import Nodes
 
 PATH = os.environ.get("PATH", "") + ":/usr/sbin:/sbin"
@@ -72,6 +75,29 @@ class Lab:
         source.write_bytes(data)
         self.run("dd", f"if={source}", f"of={node}", "bs=64k", "conv=notrunc,fsync", "oflag=direct", "status=none")
         return hashlib.sha256(data).hexdigest()
+
+
+@cache
+def lacking() -> str | None:
+    """Why no program runs under exec on this computer; None where they do."""
+    if not os.path.exists("/dev/fuse"):
+        return "there is no /dev/fuse"
+    try:
+        prepared = Filter()
+    except UsageError as error:
+        return str(error)
+    child = os.fork()
+    if child == 0:
+        prepared.install()
+        os._exit(0)
+    try:
+        prepared.listener().close()
+    except UsageError as error:
+        return str(error)
+    finally:
+        os.waitpid(child, 0)
+        prepared.close()
+    return None
 
 
 def needs(*programs: str) -> None:

@@ -2,18 +2,21 @@
 
 from __future__ import annotations
 
+import fcntl
 import os
 import re
+import resource
 import signal
 import subprocess
 import sys
+import termios
 from collections.abc import Callable
 from pathlib import Path
 
 import pytest
 
 from dmtable.runtime.threads import ThreadRuntime
-from tests.daemon.machines import NOBODY, PATIENCE_SECONDS, TestedMachine
+from tests.daemon.machines import NOBODY, PATIENCE_SECONDS, TestedMachine, python_for, python_path
 from tests.exec.labs import needs
 
 _LOOK_SECONDS = 0.01
@@ -45,6 +48,65 @@ def test_exit_codes(machine: TestedMachine, tmp_path: Path) -> None:
     assert machine.try_run("exec")[0] == 2
 
 
+def test_a_script_that_does_not_say_whose_it_is(machine: TestedMachine, tmp_path: Path) -> None:
+    """As execvp(3): the shell's."""
+    machine.start()
+    script = tmp_path / "script"
+    script.write_text("echo $1\n")
+    script.chmod(0o755)
+    assert machine.run("exec", "--", str(script), "word") == "word\n"
+
+
+def _exec(machine: TestedMachine, *words: str, before: Callable[[], object]) -> subprocess.CompletedProcess[str]:
+    """`dmtable exec` as it is after something was done in its process."""
+    return subprocess.run(
+        [machine.python, "-m", "dmtable", "--dir", machine.folder.path, "exec", "--", *words],
+        env={**os.environ, "PYTHONPATH": python_path()},
+        capture_output=True,
+        text=True,
+        check=False,
+        preexec_fn=before,
+        timeout=PATIENCE_SECONDS,
+    )
+
+
+@pytest.mark.parametrize("closed", [(0,), (1,), (2,), (0, 1, 2)])
+def test_standard_files_that_are_closed_stay_closed(machine: TestedMachine, closed: tuple[int, ...]) -> None:
+    machine.start()
+    script = """
+import os, sys
+def is_open(fd):
+    try: return bool(os.fstat(fd))
+    except OSError: return False
+sys.exit(sum(1 << fd for fd in range(3) if is_open(fd)))
+"""
+    done = _exec(machine, sys.executable, "-c", script, before=lambda: list(map(os.close, closed)))
+    assert (done.returncode, done.stderr) == (7 - sum(1 << fd for fd in closed), "")
+
+
+def test_who_waits_keeps_nobody_from_his_files(machine: TestedMachine) -> None:
+    machine.start()
+    machine.run("create", "a", "--table", "0 8 zero")
+    script = """
+import ctypes, os, struct, threading, time
+libc = ctypes.CDLL(None)
+control = os.open("/dev/mapper/control", os.O_RDWR)
+def wait():
+    request = ctypes.create_string_buffer(struct.pack("<12I", 4, 0, 0, 512, 312, *[0] * 7) + b"a", 512)
+    libc.ioctl(control, ctypes.c_ulong(0xc138fd08), request)
+    os._exit(1)
+for _ in range(60):
+    threading.Thread(target=wait, daemon=True).start()
+while len(os.listdir(f"/proc/{os.getppid()}/task")) < 60:
+    time.sleep(0.01)
+os._exit(len(os.listdir("/etc")) == 0)
+"""
+    most = resource.getrlimit(resource.RLIMIT_NOFILE)[1]
+    few = lambda: resource.setrlimit(resource.RLIMIT_NOFILE, (100, most))  # noqa: E731
+    done = _exec(machine, sys.executable, "-c", script, before=few)
+    assert (done.returncode, done.stderr) == (0, "")
+
+
 @pytest.mark.parametrize("number", [signal.SIGTERM, signal.SIGKILL, signal.SIGINT])
 def test_a_command_that_a_signal_ends_ends_exec_so(machine: TestedMachine, number: signal.Signals) -> None:
     machine.start()
@@ -62,6 +124,42 @@ def test_signals_are_passed_on(machine: TestedMachine, number: signal.Signals) -
         process.send_signal(number)
         assert process.communicate(timeout=PATIENCE_SECONDS) == ("got\n", "")
         assert process.returncode == 3
+
+
+def test_what_is_sent_to_the_group_comes_once(machine: TestedMachine) -> None:
+    """Terminals send to all of it; what the command got by that, its supervisor does not send it again."""
+    machine.start()
+    script = "trap 'echo int' INT; trap 'echo usr1; exit' USR1; echo $PPID; while :; do sleep 0.01; done"
+    with machine.begin("exec", "--", "sh", "-c", script) as process:
+        assert process.stdout is not None
+        os.kill(int(process.stdout.readline()), signal.SIGINT)
+        process.send_signal(signal.SIGUSR1)
+        assert process.communicate(timeout=PATIENCE_SECONDS) == ("usr1\n", "")
+
+
+def test_signals_at_a_terminal(machine: TestedMachine) -> None:
+    """What is typed comes once, and what somebody sends to this process alone comes too."""
+    machine.start()
+    script = "trap 'echo int' INT; trap exit USR1; echo ready; while :; do sleep 0.01; done"
+    ours, theirs = os.openpty()
+    with subprocess.Popen(
+        [machine.python, "-m", "dmtable", "--dir", machine.folder.path, "exec", "--", "sh", "-c", script],
+        env={**os.environ, "PYTHONPATH": python_path()},
+        stdin=theirs,
+        stdout=subprocess.PIPE,
+        text=True,
+        start_new_session=True,
+        preexec_fn=lambda: fcntl.ioctl(theirs, termios.TIOCSCTTY, 0),
+    ) as process:
+        assert process.stdout is not None
+        assert process.stdout.readline() == "ready\n"
+        os.write(ours, b"\x03")
+        assert process.stdout.readline() == "int\n"
+        process.send_signal(signal.SIGINT)
+        process.send_signal(signal.SIGUSR1)
+        assert process.communicate(timeout=PATIENCE_SECONDS)[0] == "int\n"
+    os.close(ours)
+    os.close(theirs)
 
 
 def test_what_the_command_leaves_behind_is_served_on(machine: TestedMachine, tmp_path: Path) -> None:
@@ -107,6 +205,10 @@ def test_exec_within_exec(machine: TestedMachine, tmp_path: Path) -> None:
     assert machine.run("exec", "sh", "-c", f"{dmtable} --dir {machine.folder.path} exec echo inner; echo outer") == (
         "inner\nouter\n"
     )
+    script = f"{dmtable} --dir {machine.folder.path} exec"
+    missing = "dmtable exec: none: No such file or directory\n"
+    assert machine.try_run("exec", "sh", "-c", f"{script} none") == (127, "", missing)
+    assert machine.run("exec", "sh", "-c", f"{script} sh -c 'seq 100000 | head -1'") == "1\n"
     status, _, err = machine.try_run("exec", "sh", "-c", f"{dmtable} --dir {tmp_path}/other exec true")
     assert (status, err.count("\n")) == (2, 1)
     assert "can use no other machine" in err
@@ -155,11 +257,8 @@ def test_what_the_platform_lacks_is_one_line(machine: TestedMachine) -> None:
 @pytest.mark.skipif(os.geteuid() != 0, reason="only root can become somebody else")
 def test_as_somebody_else(machine: TestedMachine, tmp_path: Path) -> None:
     needs("dmsetup", "setpriv", "fusermount3")
-    probe = subprocess.run(
-        ["setpriv", f"--reuid={NOBODY}", "--clear-groups", sys.executable, "-c", ""], capture_output=True, check=False
-    )
-    if probe.returncode:
-        pytest.skip("nobody cannot run this Python")
+    if python_for(NOBODY) is None:
+        pytest.skip("nobody cannot run a Python with dmtable")
     for folder in (tmp_path, *tmp_path.parents[:2]):
         folder.chmod(0o755)
     home = tmp_path / "nobody"
@@ -179,5 +278,8 @@ def test_as_somebody_else(machine: TestedMachine, tmp_path: Path) -> None:
         assert out == f"a: 0 1024 linear 7:0 8\ntext{NOBODY}\nNo devices found\n"
         assert theirs.run("exec", "--as-root", "--", "id", "-u") == "0\n"
         assert image.read_bytes()[4096:4100] == b"text"
+        # Whoever lets nobody look into him (PR_SET_DUMPABLE) is left alone.
+        hidden = "import ctypes; ctypes.CDLL(None).prctl(4, 0, 0, 0, 0); open('/etc/passwd'); print('open')"
+        assert theirs.run("exec", "--", theirs.python, "-c", hidden) == "open\n"
     finally:
         theirs.close()

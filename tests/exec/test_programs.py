@@ -52,6 +52,13 @@ print(os.fstat(fd).st_ino == os.stat("{md}").st_ino)
     assert lab.run(sys.executable, "-c", script) == f"{{{SIZE}}} 8 True\nTrue\n"
 
 
+def test_what_others_have_open_is_theirs(lab: Lab, md: str) -> None:
+    """/proc/N/fd is of process N, whatever the one who asks has open by that number."""
+    look = f"exec 5</dev/null 6<{md}; stat -L -c %F /proc/$PPID/fd/5 /proc/$PPID/fd/6"
+    script = f"exec 5<{md} 6</dev/null; sh -c '{look}'; true"
+    assert lab.sh(script) == "block special file\ncharacter special file\n"
+
+
 def test_an_image_opened_as_a_file_is_a_file(lab: Lab) -> None:
     assert lab.run("stat", "-c", "%F", str(lab.images[0])) == "regular file\n"
     lab.run("cp", str(lab.images[0]), f"{lab.images[0]}.copy")
@@ -161,12 +168,13 @@ def test_others_are_left_alone(lab: Lab) -> None:
     script = """
 import errno, os, fcntl, termios
 for call in (lambda: os.stat("/none"), lambda: open("/none/x"), lambda: os.readlink("/etc"), lambda: os.mkdir("/etc"),
+             lambda: os.open("x", os.O_RDONLY, dir_fd=99),
              lambda: fcntl.ioctl(os.open("/etc/passwd", os.O_RDONLY), 0x80081272, bytes(8)), lambda: os.unlink("/etc")):
     try: call()
     except OSError as error: print(errno.errorcode[error.errno], end=" ")
 print(os.stat("/etc/passwd").st_size > 0, os.path.exists("/dev/null"))
 """
-    assert lab.run(sys.executable, "-c", script) == "ENOENT ENOENT EINVAL EEXIST ENOTTY EISDIR True True\n"
+    assert lab.run(sys.executable, "-c", script) == "ENOENT ENOENT EINVAL EEXIST EBADF ENOTTY EISDIR True True\n"
 
 
 def test_bad_addresses(lab: Lab, md: str) -> None:

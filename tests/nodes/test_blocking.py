@@ -293,3 +293,66 @@ def test_a_defect_ends_nothing_but_its_request(machine: Machine, monkeypatch: py
     until(lambda: told == [ZeroDivisionError] * 6)
     assert os.pread(fd, 512, 0) == bytes(512)
     os.close(fd)
+
+
+class LateDisk(Disk):
+    """What it reads it tells late: when `go` is set."""
+
+    def __init__(self, size_bytes: int) -> None:
+        super().__init__(size_bytes)
+        self.has_read, self.go = threading.Event(), threading.Event()
+
+    def pread_into(self, buffer: bytearray | memoryview, offset: int) -> int:
+        length = super().pread_into(buffer, offset)
+        self.has_read.set()
+        self.go.wait()
+        return length
+
+
+@pytest.mark.parametrize("line", ["linear 7:9 0", "flakey 7:9 0 1000000 0"])
+@pytest.mark.parametrize("action", ["os.pwrite(fd, b'w' * 512, 512)", "os.pwrite(fd, b'w' * 600, 500)"])
+def test_a_write_of_part_of_a_sector_loses_no_other_write_there(machine: Machine, line: str, action: str) -> None:
+    disk = LateDisk(1 << 20)
+    machine.add(disk, 9)
+    machine.dm.create("vol", f"0 2048 {line}")
+    fd = machine.open()
+    with many([partial(os.pwrite, fd, b"p" * 100, 512)]) as futures:
+        try:
+            disk.has_read.wait()
+            with blocked(machine.node(), action) as process:
+                assert os.pwrite(fd, b"n" * 512, 8192) == 512, "the others go on"
+                disk.go.set()
+                assert process.stdout is not None
+                assert process.stdout.readline() == "done\n"
+        finally:
+            disk.go.set()
+        assert futures[0].result() == 100
+    assert disk.pread(512, 512) == b"w" * 512
+    assert disk.pread(512, 8192) == b"n" * 512
+    os.close(fd)
+
+
+def test_an_open_whose_process_was_killed_counts_no_more(machine: Machine, monkeypatch: pytest.MonkeyPatch) -> None:
+    md = machine.linear()
+    opening, go = threading.Event(), threading.Event()
+    counts: list[int] = []
+    count = md.opened_by
+
+    def opened_by(by: int, *, alone: bool = False) -> None:
+        if by > 0:
+            opening.set()
+            go.wait()
+        count(by, alone=alone)
+        counts.append(by)
+
+    monkeypatch.setattr(md, "opened_by", opened_by)
+    with subprocess.Popen(["cat", str(machine.node())], stdout=subprocess.DEVNULL) as process:
+        try:
+            assert opening.wait(60)
+            process.kill()
+            assert process.wait(60) == -signal.SIGKILL
+        finally:
+            go.set()
+    until(lambda: counts == [1, -1])
+    assert md.open_count == 0
+    machine.dm.remove(md)

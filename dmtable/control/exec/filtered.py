@@ -5,7 +5,6 @@ from __future__ import annotations
 import ctypes
 import errno
 import os
-import signal
 import socket
 import struct
 
@@ -38,8 +37,6 @@ class Filter:
 
     def install(self) -> None:
         """Puts this process, a child of the supervisor's, under the filter; raises nothing."""
-        for number in (signal.SIGPIPE, signal.SIGXFSZ):
-            signal.signal(number, signal.SIG_DFL)  # Which Python ignores.
         fd = self._install()
         if fd == -errno.EACCES:
             # Who is not root gives up the privileges of programs that are root's.

@@ -13,13 +13,12 @@ from __future__ import annotations
 import ctypes
 import errno
 import os
-import select
+import resource
 import signal
 import struct
 import sys
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from contextlib import suppress
-from types import FrameType
 from typing import NoReturn
 
 from dmtable.control.exec.filtered import Filter
@@ -33,10 +32,10 @@ _NOT_FOUND, _NOT_EXECUTABLE = 127, 126
 _OUTCOME = struct.Struct("<i")
 _REFUSED = -1
 """In place of a wait status, where the command was not even tried."""
-_PASSED_ON = (signal.SIGTERM, signal.SIGHUP, signal.SIGUSR1, signal.SIGUSR2)
-_OF_TERMINALS = (signal.SIGINT, signal.SIGQUIT)
+_PASSED_ON = (signal.SIGTERM, signal.SIGHUP, signal.SIGUSR1, signal.SIGUSR2, signal.SIGINT, signal.SIGQUIT)
 _STOPPING = (signal.SIGTSTP, signal.SIGTTIN, signal.SIGTTOU)
-_FRONT_ENDED = signal.SIGRTMIN
+_FRONT_ENDED, _TOLD = signal.SIGRTMIN, signal.SIGRTMIN + 1
+_SI_KERNEL = 0x80
 
 
 def launch(folder: MachineFolder, command: Sequence[str], environ: Mapping[str, str], *, as_root: bool = False) -> int:
@@ -45,19 +44,19 @@ def launch(folder: MachineFolder, command: Sequence[str], environ: Mapping[str, 
     127 and 126 where there is no such command, as env(1) has it. Raises UsageError where the platform
     lacks something.
     """
+    _occupy_standard_files()
     inherited = _inherited()
     outcome, told = os.pipe()
     front = os.getpid()
     # None may come before there is somebody to pass it on.
-    mask = signal.pthread_sigmask(signal.SIG_BLOCK, _PASSED_ON + _OF_TERMINALS)
+    mask = signal.pthread_sigmask(signal.SIG_BLOCK, (*_PASSED_ON, _TOLD))
     supervisor = os.fork()
     if supervisor == 0:
         os.close(outcome)
         _be_supervisor(folder, command, environ, told, as_root, inherited, front, mask)
     os.close(told)
-    _pass_signals_on(supervisor)
+    message = _read_until_told(outcome, supervisor)
     signal.pthread_sigmask(signal.SIG_SETMASK, mask)
-    message = _read_until_told(outcome)
     if len(message) < _OUTCOME.size:
         raise UsageError("the supervisor was killed")
     status: int = _OUTCOME.unpack_from(message)[0]
@@ -71,6 +70,20 @@ def launch(folder: MachineFolder, command: Sequence[str], environ: Mapping[str, 
     return os.waitstatus_to_exitcode(status)
 
 
+def become(command: Sequence[str], environ: Mapping[str, str]) -> int:
+    """Becomes a command, for whom a supervisor serves already; returns the exit status where it cannot."""
+    code, error = _untried(command, _exec(candidates(command[0], environ), command, environ))
+    print(f"dmtable exec: {error}", file=sys.stderr)
+    return code
+
+
+def _occupy_standard_files() -> None:
+    """Those that are closed, so that nothing of ours gets their numbers. The command finds them closed."""
+    while (fd := os.open(os.devnull, os.O_RDWR)) <= 2:
+        pass
+    os.close(fd)
+
+
 def _inherited() -> list[int]:
     """The descriptors that are open beside the standard three."""
     open_now = []
@@ -82,49 +95,23 @@ def _inherited() -> list[int]:
     return [fd for fd in open_now if fd > 2]
 
 
-def _pass_signals_on(supervisor: int) -> None:
-    def pass_on(number: int, _frame: FrameType | None) -> None:
-        if number not in _OF_TERMINALS or not _in_foreground():
+def _read_until_told(pipe: int, supervisor: int) -> bytes:
+    """All that is in a pipe when its other end is closed. Signals, which are blocked, are passed on meanwhile."""
+    messages = []
+
+    def read() -> None:
+        with open(pipe, "rb") as file:
+            messages.append(file.read())
+        os.kill(os.getpid(), _TOLD)
+
+    spawn("dmtable exec", read)
+    numbers = [number for number in _PASSED_ON if signal.getsignal(number) is not signal.SIG_IGN]
+    while (came := signal.sigwaitinfo((*numbers, _TOLD))).si_signo != _TOLD:
+        # The kernel sends for a terminal: then the command has it too.
+        if came.si_code != _SI_KERNEL:
             with suppress(ProcessLookupError):
-                os.kill(supervisor, number)
-
-    for number in (*_PASSED_ON, *_OF_TERMINALS):
-        if signal.getsignal(number) is not signal.SIG_IGN:
-            signal.signal(number, pass_on)
-
-
-def _read_until_told(pipe: int) -> bytes:
-    """All that is in a pipe when its other end is closed; signals are passed on meanwhile."""
-    woken, waking = os.pipe2(os.O_NONBLOCK | os.O_CLOEXEC)
-    # A signal between two instructions of ours would else be noticed only when the read ends.
-    signal.set_wakeup_fd(waking, warn_on_full_buffer=False)
-    message = b""
-    while True:
-        ready, _, _ = select.select([pipe, woken], [], [])
-        if woken in ready:
-            os.read(woken, 1024)
-        elif part := os.read(pipe, 4096):
-            message += part
-        else:
-            break
-    signal.set_wakeup_fd(-1)
-    for fd in (pipe, woken, waking):
-        os.close(fd)
-    return message
-
-
-def _in_foreground() -> bool:
-    """Whether the terminal sends its signals to this process and the command alike."""
-    try:
-        terminal = os.open("/dev/tty", os.O_RDONLY | os.O_CLOEXEC | os.O_NOCTTY)
-    except OSError:
-        return False
-    try:
-        return os.tcgetpgrp(terminal) == os.getpgrp()
-    except OSError:
-        return False
-    finally:
-        os.close(terminal)
+                os.kill(supervisor, came.si_signo)
+    return messages[0]
 
 
 def _die_of(number: int) -> None:
@@ -186,13 +173,13 @@ def _supervise(
     os.close(failing)
     filtered.close_child_end()
     _let_go(inherited)
+    _allow_files()
     try:
         listener = filtered.listener()
         message = os.read(failed, _OUTCOME.size)
         if message:
-            number = _OUTCOME.unpack(message)[0]
-            code = _NOT_FOUND if number == errno.ENOENT else _NOT_EXECUTABLE
-            _tell(told, code << 8, f"{command[0]}: {os.strerror(number)}")
+            code, error = _untried(command, _OUTCOME.unpack(message)[0])
+            _tell(told, code << 8, error)
             return
         serving = spawn("dmtable exec", supervisor.serve, listener)
         _follow(child, told, prctl, front)
@@ -210,16 +197,34 @@ def candidates(command: str, environ: Mapping[str, str]) -> list[str]:
 
 def _exec(files: Sequence[str], command: Sequence[str], environ: Mapping[str, str]) -> int:
     """Becomes the command; returns the errno where it cannot, as execvp(3) chooses it."""
+    for ignored in (signal.SIGPIPE, signal.SIGXFSZ):
+        signal.signal(ignored, signal.SIG_DFL)  # It is Python that ignores them.
     number = errno.ENOENT
     for file in files:
         try:
-            os.execve(file, list(command), environ)
+            _exec_file(file, command, environ)
         except OSError as error:
             if error.errno not in (errno.ENOENT, errno.ENOTDIR):
                 number = error.errno or number
                 if number != errno.EACCES:
                     break
     return number
+
+
+def _exec_file(file: str, command: Sequence[str], environ: Mapping[str, str]) -> None:
+    try:
+        os.execve(file, list(command), environ)
+    except OSError as error:
+        if error.errno != errno.ENOEXEC:
+            raise
+        # A script that does not say whose it is.
+        os.execve("/bin/sh", ["sh", file, *command[1:]], environ)
+
+
+def _untried(command: Sequence[str], number: int) -> tuple[int, str]:
+    """The exit status and the message where a command could not be run."""
+    code = _NOT_FOUND if number == errno.ENOENT else _NOT_EXECUTABLE
+    return code, f"{command[0]}: {os.strerror(number)}"
 
 
 def _let_go(inherited: Sequence[int]) -> None:
@@ -234,6 +239,12 @@ def _let_go(inherited: Sequence[int]) -> None:
     os.chdir("/")
 
 
+def _allow_files() -> None:
+    """As many as may be: each call that waits needs three."""
+    _, most = resource.getrlimit(resource.RLIMIT_NOFILE)
+    resource.setrlimit(resource.RLIMIT_NOFILE, (most, most))
+
+
 def _follow(child: int, told: int, prctl: Callable[..., int], front: int) -> None:
     """Tells how the command ended, and returns when everything that it left behind has ended too.
 
@@ -246,9 +257,11 @@ def _follow(child: int, told: int, prctl: Callable[..., int], front: int) -> Non
         os.kill(child, signal.SIGKILL)
     command: int | None = child
     while True:
-        number = signal.sigwait((*_PASSED_ON, *_OF_TERMINALS, _FRONT_ENDED, signal.SIGCHLD))
+        told_of = signal.sigwaitinfo((*_PASSED_ON, _FRONT_ENDED, signal.SIGCHLD))
+        number = told_of.si_signo
         if number != signal.SIGCHLD:
-            if command is not None:
+            # What others send, as terminals do, they send to all of the group, the command among them.
+            if command is not None and told_of.si_pid == front:
                 os.kill(command, signal.SIGKILL if number == _FRONT_ENDED else number)
             continue
         try:

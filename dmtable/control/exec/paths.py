@@ -5,6 +5,7 @@ Not followed: a program's own root and mount namespaces, and links outside the m
 
 from __future__ import annotations
 
+import errno
 import os
 import re
 from collections.abc import Callable
@@ -16,7 +17,7 @@ from dmtable.control.folder import MachineFolder, read_node
 from dmtable.core.numbers import DM_MAJOR, LOOP_MAJOR, Number
 
 AT_FDCWD = -100
-_OWN_FD = re.compile(r"/(?:proc/(?:self|thread-self|[0-9]+)|dev)/fd/([0-9]+)")
+_FD = re.compile(r"/(?:proc/(self|thread-self|[0-9]+)|dev)/fd/([0-9]+)")
 _STANDARD = {"/dev/stdin": 0, "/dev/stdout": 1, "/dev/stderr": 2}
 _KERNEL_NODE = re.compile(r"/dev/(dm-|loop)(0|[1-9][0-9]{0,6})")
 _REDIRECTED = ("/proc/devices", "/proc/misc", "/proc/partitions", "/sys/block", "/sys/dev/block")
@@ -58,13 +59,16 @@ class Paths:
     def find(self, tid: int, dirfd: int, path: str, *, follow: bool = True, new: bool = False) -> Place:
         """The place of a path of a thread. `new` is for a path that is about to be made.
 
-        Raises OSError where the path begins nowhere.
+        Raises OSError EBADF where the path begins nowhere.
         """
         if path.startswith("/"):
             absolute = _tidy(path)
         else:
             base = f"/proc/{tid}/cwd" if dirfd == AT_FDCWD else f"/proc/{tid}/fd/{dirfd}"
-            absolute = _tidy(f"{os.readlink(base)}/{path}")
+            try:
+                absolute = _tidy(f"{os.readlink(base)}/{path}")
+            except FileNotFoundError as error:
+                raise OSError(errno.EBADF, os.strerror(errno.EBADF)) from error
             path = f"{base}/{path}"
         if absolute.endswith("/mapper/control") and (control := self._control(absolute)):
             return control
@@ -95,16 +99,17 @@ class Paths:
             if path == prefix or path.startswith(f"{prefix}/"):
                 self._shadow.update(self._devices.all())
                 return Place(self._shadow.path + path, moved=True)
-        fd = _STANDARD.get(path)
-        if fd is None and (match := _OWN_FD.fullmatch(path)):
-            fd = int(match[1])
-        if fd is not None:
-            number = self._number_of_fd(tid, fd) if follow else None
-            return Place(f"/proc/{tid}/fd/{fd}", number=number)
+        if path in _STANDARD:
+            return self._open_file(tid, _STANDARD[path], follow)
+        if match := _FD.fullmatch(path):
+            return self._open_file(int(match[1]) if (match[1] or "").isdecimal() else tid, int(match[2]), follow)
         path = os.path.normpath(path)
         if path == "/dev" or path.startswith("/dev/"):
             return self._in_dev(path, follow, new)
         return None
+
+    def _open_file(self, tid: int, fd: int, follow: bool) -> Place:
+        return Place(f"/proc/{tid}/fd/{fd}", number=self._number_of_fd(tid, fd) if follow else None)
 
     def _in_dev(self, path: str, follow: bool, new: bool) -> Place | None:
         """In the machine's /dev, where it has that; what it has not is the real one's, such as /dev/null."""

@@ -104,7 +104,13 @@ class Supervisor:
             if name == "ioctl":
                 self._ioctl(listener, call)
                 return
-            with Memory(listener, call) as memory:
+            try:
+                memory = Memory(listener, call)
+            except PermissionError:
+                # It lets nobody look into it (PR_SET_DUMPABLE), as ssh-agent does.
+                listener.go_on(call)
+                return
+            with memory:
                 answer = self._files.calls[name](Caller(call.tid, memory), *call.arguments)
             _send(listener, call, answer)
 
